@@ -1,0 +1,56 @@
+/**
+ * The layers, lowest first. A folder may import itself and what stands below it, never above:
+ * commands -> base-command -> repair, checker, server, plugin -> kloset -> registry -> util, errors.
+ */
+const above = {
+  checker: ['repair', 'server', 'plugin'],
+  kloset: ['checker', 'repair', 'server', 'plugin'],
+  plugin: ['checker', 'repair', 'server'],
+  registry: ['kloset', 'checker', 'repair', 'server', 'plugin'],
+  repair: ['server', 'plugin'],
+  server: ['kloset', 'checker', 'repair', 'plugin'],
+}
+
+const terminal = '^src/(commands/|base-command|index)'
+
+module.exports = {
+  forbidden: [
+    {from: {}, name: 'no-circular', severity: 'error', to: {circular: true}},
+    {
+      from: {path: '^src/(util/|errors)'},
+      name: 'util-and-errors-are-the-ground',
+      severity: 'error',
+      to: {path: '^src/', pathNot: '^src/(util/|errors)'},
+    },
+    ...Object.entries(above).map(([layer, higher]) => ({
+      from: {path: `^src/${layer}/`},
+      name: `${layer}-looks-down`,
+      severity: 'error',
+      to: {path: `^src/(${higher.join('|')})/|${terminal}`},
+    })),
+    {
+      from: {path: '^src/', pathNot: '^src/registry/transport/'},
+      name: 'axios-only-in-transport',
+      severity: 'error',
+      to: {path: 'node_modules/axios'},
+    },
+    {
+      from: {path: '^src/', pathNot: '^src/(commands/|base-command)'},
+      name: 'terminal-packages-only-on-top',
+      severity: 'error',
+      to: {path: 'node_modules/(@oclif/core|ora|chalk)/'},
+    },
+    {
+      comment: 'kloset and above see interfaces; which backend serves them is decided in registry/open.ts',
+      from: {path: '^src/(kloset|checker|repair|plugin)/'},
+      name: 'backends-only-through-the-factory',
+      severity: 'error',
+      to: {path: '^src/registry/(remote|layout|memory|transport)/'},
+    },
+  ],
+  options: {
+    doNotFollow: {path: 'node_modules'},
+    tsConfig: {fileName: 'tsconfig.json'},
+    tsPreCompilationDeps: true,
+  },
+}

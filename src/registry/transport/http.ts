@@ -1,0 +1,47 @@
+import type {Readable} from 'node:stream'
+
+import type {ContentSource} from '../../util/content-source.js'
+
+/** The one view of HTTP that the rest of `src/registry` has. Implementations wrap one another: see `client.ts`. */
+
+/** Response headers, names in lower case; a repeated header is joined with `, `. */
+export type HttpHeaders = Readonly<Record<string, string>>
+
+export type HttpMethod = 'DELETE' | 'GET' | 'HEAD' | 'PATCH' | 'POST' | 'PUT'
+
+export interface HttpRequest {
+  /** Bytes to send, re-openable so that a retry or a redirect can send them again. Content-Length is their size. */
+  readonly body?: ContentSource | undefined
+  readonly headers?: HttpHeaders | undefined
+  readonly method: HttpMethod
+  /**
+   * `safe` (default for GET and HEAD): again on 408, 429, 5xx and a lost connection.
+   * `never`: the caller restarts a larger unit (an upload from its POST) itself.
+   */
+  readonly retry?: 'never' | 'safe' | undefined
+  /** What the call is for, so that the token asks for no more: `repository:org/repo:pull,push`. */
+  readonly scopes?: readonly string[] | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly url: URL
+}
+
+export interface HttpResponse {
+  /** How many requests it took, 1 when the first one answered. */
+  readonly attempts: number
+  /** Unread: the receiver reads it to the end or destroys it. */
+  readonly body: Readable
+  readonly headers: HttpHeaders
+  readonly status: number
+  /** Where the answer came from, after redirects. */
+  readonly url: URL
+}
+
+export interface HttpClient {
+  /** Frees idle connections. */
+  close(): void
+  /**
+   * Any status is an answer; only the absence of one throws.
+   * @throws TransportError | InterruptedError
+   */
+  send(request: HttpRequest): Promise<HttpResponse>
+}
