@@ -1,0 +1,67 @@
+import {spawn} from 'node:child_process'
+import {performance} from 'node:perf_hooks'
+
+/** One contender: what it is called and how one run of it goes. */
+export interface Contender {
+  readonly name: string
+  run(): Promise<unknown>
+}
+
+export interface Timing {
+  readonly best: number
+  readonly median: number
+  readonly name: string
+  readonly seconds: readonly number[]
+}
+
+/**
+ * Runs contenders in turn, A B C A B C ..., so that a drift of the machine's speed meets them all alike.
+ * The first round is a warm-up and is not counted.
+ */
+export async function sideBySide(contenders: readonly Contender[], rounds: number): Promise<Timing[]> {
+  const seconds = new Map<string, number[]>(contenders.map(({name}) => [name, []]))
+  for (let round = 0; round <= rounds; round++) {
+    for (const {name, run} of contenders) {
+      const start = performance.now()
+      await run()
+      if (round > 0) seconds.get(name)?.push((performance.now() - start) / 1000)
+    }
+  }
+
+  return [...seconds].map(([name, taken]) => {
+    const sorted = taken.toSorted((a, b) => a - b)
+    return {best: sorted[0] ?? 0, median: sorted[Math.floor(sorted.length / 2)] ?? 0, name, seconds: taken}
+  })
+}
+
+/** A Markdown table; `unit` bytes of work turn the median into MiB/s; ratios are against the first row. */
+export function table(title: string, timings: readonly Timing[], bytes?: number): string {
+  const base = timings[0]?.median ?? 1
+  const rows = timings.map(({best, median, name}) => {
+    const rate = bytes === undefined ? [] : [`${(bytes / median / 1024 / 1024).toFixed(0)} MiB/s`]
+    return `| ${[name, `${median.toFixed(3)} s`, `${best.toFixed(3)} s`, ...rate, `${(median / base).toFixed(2)}x`].join(' | ')} |`
+  })
+  const heads = [
+    title,
+    'median',
+    'best',
+    ...(bytes === undefined ? [] : ['throughput']),
+    `time against ${timings[0]?.name ?? ''}`,
+  ]
+  return [`| ${heads.join(' | ')} |`, `|${heads.map(() => '---|').join('')}`, ...rows].join('\n')
+}
+
+/** Runs a program to its end. @throws Error with the tail of its output when it fails */
+export async function execute(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn(command, args, {env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'pipe']})
+  const output: Buffer[] = []
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
+  child.stderr.on('data', (chunk: Buffer) => output.push(chunk))
+  const status = await new Promise<null | number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  const text = Buffer.concat(output).toString('utf8')
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}: ${text.slice(-2000)}`)
+  return text
+}
