@@ -9,6 +9,7 @@ export type Resource = 'lock' | 'packfile' | 'state'
 export type ResourceName = 'config' | Resource
 
 export const RESOURCES: readonly Resource[] = ['packfile', 'state', 'lock']
+export const RESOURCE_NAMES: readonly ResourceName[] = ['config', ...RESOURCES]
 
 /** The tag of the configuration. */
 export const CONFIG_TAG = 'CONFIG'

@@ -133,6 +133,11 @@ export interface BlobLister {
   blobDigests(options?: CallOptions): AsyncIterable<Descriptor>
 }
 
+/** What the credentials allow, asked without leaving anything behind. Optional: use `canProbeAccess`. */
+export interface AccessProber {
+  access(options?: CallOptions): Promise<{readonly read: boolean; readonly write: boolean}>
+}
+
 /** One repository: blobs, manifests and tags. `close` frees connections and locks. */
 export interface Repository extends TagLister {
   readonly blobs: BlobStore
@@ -150,6 +155,10 @@ function has(value: object, name: string): boolean {
 
 export function canMount(blobs: BlobStore): blobs is BlobStore & Mounter {
   return has(blobs, 'mount')
+}
+
+export function canProbeAccess(repository: Repository): repository is AccessProber & Repository {
+  return has(repository, 'access')
 }
 
 export function canListReferrers(repository: Repository): repository is ReferrerLister & Repository {

@@ -1,0 +1,92 @@
+import type {Descriptor} from '../registry/descriptor.js'
+
+import {StoreFormatError} from '../errors.js'
+import {type Digest, digestOf, isDigest} from '../registry/digest.js'
+import {isImageManifestType, parseManifestJson, type RawManifest} from '../registry/manifest.js'
+import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
+import {isCount, isObject, isString, isStringRecord} from '../util/json.js'
+import {artifactTypeOf, type ResourceName} from './resource.js'
+
+/** The config blob of every object's manifest. It says nothing: what an object is stands in its tag and its envelope. */
+export const CONFIG_BLOB = Buffer.from('{}')
+
+/** Descriptor of `CONFIG_BLOB`, of the media type that the official plugin writes and every registry takes. */
+export const CONFIG_DESCRIPTOR: Descriptor = {
+  digest: digestOf(CONFIG_BLOB),
+  mediaType: MEDIA_TYPE.imageConfig,
+  size: CONFIG_BLOB.length,
+}
+
+const EMPTY_DIGEST = digestOf(new Uint8Array(0))
+
+export interface ObjectManifestOptions {
+  /** False leaves `artifactType` out, for registries that refuse it. */
+  readonly artifactType: boolean
+  /** Milliseconds since the epoch. */
+  readonly created: number
+  readonly layer: Descriptor
+  readonly resource: ResourceName
+  readonly tag: string
+}
+
+/** Where an object's bytes are, as its manifest says. */
+export interface ObjectManifest {
+  readonly annotations: Readonly<Record<string, string>>
+  readonly artifactType: string | undefined
+  /** The config blob, when the manifest names one with a valid digest. Reading an object does not need it. */
+  readonly config: Digest | undefined
+  readonly layer: Digest
+  readonly layerCount: number
+  /** Who wrote it: `own` manifests carry a tag annotation and a size that was counted, not guessed from a header. */
+  readonly shape: 'official' | 'own'
+  /** Size of the layer as the manifest states it; -1 when it states none that can be true. */
+  readonly size: number
+}
+
+/** The manifest of one object: one layer, the shared config blob, and the tag, so that no two tags share a digest. */
+export function buildObjectManifest(options: ObjectManifestOptions): RawManifest {
+  const {artifactType, created, layer, resource, tag} = options
+  const json = {
+    mediaType: MEDIA_TYPE.imageManifest,
+    schemaVersion: 2,
+    ...(artifactType && {artifactType: artifactTypeOf(resource)}),
+    annotations: {[ANNOTATION.created]: new Date(created).toISOString(), [ANNOTATION.refName]: tag},
+    config: {digest: CONFIG_DESCRIPTOR.digest, mediaType: CONFIG_DESCRIPTOR.mediaType, size: CONFIG_DESCRIPTOR.size},
+    layers: [{digest: layer.digest, mediaType: MEDIA_TYPE.octetStream, size: layer.size}],
+  }
+  return {bytes: Buffer.from(JSON.stringify(json)), mediaType: MEDIA_TYPE.imageManifest}
+}
+
+/**
+ * Finds the object's bytes in a manifest, asking no more of it than the official reader does: an image manifest (OCI or
+ * Docker) whose first layer has a digest. A layer size that was never counted (the official writer takes it from a
+ * header, 0 when there is none) is read as unknown.
+ * @param what names the manifest in errors, a tag as a rule
+ * @throws ProtocolError when it is not JSON
+ * @throws StoreFormatError when it holds no object
+ * @see integration-oci storage/oci.go `getByTag`
+ */
+export function readObjectManifest(manifest: RawManifest, what: string): ObjectManifest {
+  const json = parseManifestJson(manifest.bytes, what)
+  const {annotations, artifactType, config, layers} = json
+  const mediaType = isString(json['mediaType']) ? json['mediaType'] : manifest.mediaType
+  if (mediaType !== '' && !isImageManifestType(mediaType)) {
+    throw new StoreFormatError(`${what}: not an object's manifest but ${mediaType.slice(0, 120)}`, {facts: {mediaType}})
+  }
+
+  const layer: unknown = Array.isArray(layers) ? layers[0] : undefined
+  if (!isObject(layer)) throw new StoreFormatError(`${what}: manifest has no layer`)
+  const {digest, size} = layer
+  if (!isString(digest) || !isDigest(digest)) throw new StoreFormatError(`${what}: layer has no valid digest`)
+  const names = isStringRecord(annotations) ? annotations : {}
+  const configDigest = isObject(config) ? config['digest'] : undefined
+  return {
+    annotations: names,
+    artifactType: isString(artifactType) ? artifactType : undefined,
+    config: isString(configDigest) && isDigest(configDigest) ? configDigest : undefined,
+    layer: digest,
+    layerCount: (layers as unknown[]).length,
+    shape: names[ANNOTATION.refName] === undefined ? 'official' : 'own',
+    size: isCount(size) && (size > 0 || digest === EMPTY_DIGEST) ? size : -1,
+  }
+}

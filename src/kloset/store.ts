@@ -1,0 +1,414 @@
+import type {Readable} from 'node:stream'
+
+import {pMapIterable} from 'p-map'
+
+import type {Descriptor} from '../registry/descriptor.js'
+import type {CallOptions, Repository, UntagOptions, UntagResult} from '../registry/interfaces.js'
+import type {Clock} from '../util/clock.js'
+import type {ContentSource} from '../util/content-source.js'
+
+import {AlreadyExistsError, IntegrityError, InvalidArgumentError, isNotFound, NotFoundError} from '../errors.js'
+import {type Digest, Digester} from '../registry/digest.js'
+import {canProbeAccess} from '../registry/interfaces.js'
+import {MEDIA_TYPE} from '../registry/media-types.js'
+import {abortable} from '../util/abort.js'
+import {systemClock} from '../util/clock.js'
+import {collect} from '../util/collect.js'
+import {bufferSource, readableOf} from '../util/content-source.js'
+import {isCount} from '../util/json.js'
+import {type Configuration, openConfiguration} from './configuration.js'
+import {type Mac, parseMac} from './mac.js'
+import {ObjectIndex, type ObjectLocation} from './object-index.js'
+import {ObjectWriter} from './object-writer.js'
+import {CONFIG_TAG, meaningOf, type Resource, type ResourceName, type TagMeaning, tagOf} from './resource.js'
+import {contentMissing, objectMissing, rangeInvalid} from './store-errors.js'
+
+/** A configuration is some hundred bytes; what is larger is not one. */
+export const MAX_CONFIG_BYTES = 1024 * 1024
+
+/** Tags looked up at the same time by walks over the whole store. */
+export const DEFAULT_CONCURRENCY = 16
+
+/** Candidates named when a prefix fits more than one object. */
+const MAX_CANDIDATES = 5
+
+/** Bytes of an object; unlike a registry's range it may be empty and may lie beyond the end. */
+export interface ObjectRange {
+  readonly length: number
+  readonly offset: number
+}
+
+export interface GetOptions extends CallOptions {
+  readonly range?: ObjectRange | undefined
+}
+
+export interface PutOptions extends CallOptions {
+  /** The source's digest when the caller has counted it already, or the source is read once more to get it. */
+  readonly digest?: Digest | undefined
+  /** Read the blob's and the tag's descriptor back and compare, so that success means stored (default false). */
+  readonly durable?: boolean | undefined
+  /**
+   * Replace an object that is there with other content. Default: false for packfiles and states, which never change
+   * under their MAC; true for locks, which are refreshed in place. True also saves the request that asks.
+   */
+  readonly overwrite?: boolean | undefined
+  /** Ask whether the blob is there before it is sent. Default: only when there is a reason to think so. */
+  readonly probe?: boolean | undefined
+}
+
+/** One object as the store holds it. */
+export interface ObjectStat {
+  /** RFC 3339, when the manifest says. */
+  readonly created: string | undefined
+  readonly digest: Digest
+  readonly mac: Mac
+  readonly manifestDigest: Digest
+  readonly resource: Resource
+  readonly shape: 'official' | 'own'
+  /** Bytes of the stored object. */
+  readonly size: number
+  readonly tag: string
+}
+
+/** A tag of the repository and what it names. */
+export type StoreEntry = TagMeaning & {readonly tag: string}
+
+/** What the credentials allow. `MODE_BITS` are the numbers of plakar's protocol. */
+export interface StoreMode {
+  readonly read: boolean
+  readonly write: boolean
+}
+
+/** @see kloset connectors/storage/storage.go `ModeWrite`, `ModeRead` */
+export const MODE_BITS = {read: 4, write: 2} as const
+
+export interface StoreOptions {
+  readonly clock?: Clock | undefined
+  /** Requests at the same time in walks over the store: `size`. Default 16. */
+  readonly concurrency?: number | undefined
+  /** CONFIG's bytes when the caller has them. */
+  readonly configuration?: Uint8Array | undefined
+}
+
+/**
+ * A Kloset store in an OCI repository: objects under a resource and a MAC, and one configuration.
+ * Made by `openStore` and `createStore`; the constructor itself contacts nothing, and serves where there is no
+ * configuration to read (a damaged store, a copy under way).
+ */
+export class KlosetStore {
+  readonly repository: Repository
+  readonly #clock: Clock
+  readonly #concurrency: number
+  #config: Buffer | undefined
+  #configuration: Promise<Configuration> | undefined
+  readonly #index: ObjectIndex
+  readonly #writer: ObjectWriter
+
+  constructor(repository: Repository, options: StoreOptions = {}) {
+    const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, configuration} = options
+    this.repository = repository
+    this.#clock = clock
+    this.#concurrency = concurrency
+    this.#config = configuration && Buffer.from(configuration)
+    this.#index = new ObjectIndex(repository)
+    this.#writer = ObjectWriter.for(repository)
+  }
+
+  /** How an operator writes it: `oci://host/path` or `oci-layout:PATH`. */
+  get location(): string {
+    return this.repository.location
+  }
+
+  /** Frees the repository's connections and locks. */
+  async close(): Promise<void> {
+    await this.repository.close()
+  }
+
+  /**
+   * The configuration, decoded once. The MAC of an encrypted store's needs the secret and is not checked here.
+   * @throws NotFoundError | StoreFormatError | VersionError
+   */
+  async configuration(options?: CallOptions): Promise<Configuration> {
+    const bytes = await this.getConfig(options)
+    this.#configuration ??= openConfiguration(bytes)
+    return this.#configuration
+  }
+
+  /**
+   * Removes an object's tag, and its manifest when nothing else uses it.
+   * @throws NotFoundError | UnsupportedError
+   */
+  async delete(resource: Resource, mac: Mac, options?: UntagOptions): Promise<UntagResult> {
+    const tag = tagOf(resource, mac)
+    this.#index.forget(tag)
+    try {
+      return await this.repository.manifests.untag(tag, options)
+    } catch (error) {
+      throw isNotFound(error) ? objectMissing(this.location, tag, error) : error
+    } finally {
+      this.#index.forget(tag)
+    }
+  }
+
+  /**
+   * Streams an object. Whole objects are checked against their digest while they pass; of a range its length is.
+   * A range that is empty or begins at or beyond the end gives no bytes; one that reaches beyond it is cut there.
+   * @throws NotFoundError when there is no such object
+   * @throws KlosetOciError `DAMAGE` when its tag is there and its content is not
+   */
+  async get(resource: Resource, mac: Mac, options?: GetOptions): Promise<Readable> {
+    return this.#open(tagOf(resource, mac), options)
+  }
+
+  /** CONFIG's bytes, read once. @throws NotFoundError */
+  async getConfig({signal}: CallOptions = {}): Promise<Buffer> {
+    this.#config ??= await collect(await this.#open(CONFIG_TAG, {signal}), {limit: MAX_CONFIG_BYTES, what: CONFIG_TAG})
+    return this.#config
+  }
+
+  /**
+   * MACs of every object of one kind, each once, in the registry's order.
+   * @yields a MAC
+   */
+  async *list(resource: Resource, options?: CallOptions): AsyncIterable<Mac> {
+    for await (const entry of this.listAll(options)) {
+      if (entry.kind === 'object' && entry.resource === resource) yield entry.mac
+    }
+  }
+
+  /**
+   * Every tag of the repository with what it names; foreign ones too.
+   * @yields a tag and its meaning
+   */
+  async *listAll(options?: CallOptions): AsyncIterable<StoreEntry> {
+    for await (const tag of this.repository.tags(options)) yield {...meaningOf(tag), tag}
+  }
+
+  /** What these credentials allow. A backend that cannot tell without writing is taken to allow both. */
+  async mode(options?: CallOptions): Promise<StoreMode> {
+    if (canProbeAccess(this.repository)) return this.repository.access(options)
+    await this.ping(options)
+    return {read: true, write: true}
+  }
+
+  async ping(options?: CallOptions): Promise<void> {
+    await this.repository.ping(options)
+  }
+
+  /**
+   * Stores an object: its blob first, its tag last.
+   * Putting the same bytes again is no error and heals a blob that has gone.
+   * @returns bytes of the object
+   * @throws AlreadyExistsError when other content is there and `overwrite` is false
+   * @throws IntegrityError when `durable` finds something else than was written
+   */
+  async put(resource: Resource, mac: Mac, source: ContentSource, options: PutOptions = {}): Promise<number> {
+    const {overwrite = resource === 'lock'} = options
+    await this.#put(resource, tagOf(resource, mac), source, {...options, overwrite})
+    return source.size
+  }
+
+  /**
+   * Stores the configuration.
+   * @throws AlreadyExistsError unless `overwrite`, when there is one with other content
+   */
+  async putConfig(bytes: Uint8Array, options: PutOptions = {}): Promise<void> {
+    const {overwrite = false} = options
+    await this.#put('config', CONFIG_TAG, bufferSource(bytes), {...options, overwrite})
+    this.#config = Buffer.from(bytes)
+    this.#configuration = undefined
+  }
+
+  /**
+   * The one object whose MAC begins with `prefix`: for reading only, since a list can be old.
+   * @throws InvalidArgumentError when it fits several, or is no prefix of a MAC
+   * @throws NotFoundError
+   */
+  async resolveMac(resource: Resource, prefix: string, options?: CallOptions): Promise<Mac> {
+    const lower = prefix.toLowerCase()
+    if (lower.length >= 64) return parseMac(lower)
+    if (!/^[\da-f]+$/.test(lower))
+      throw new InvalidArgumentError(`not the beginning of a MAC: "${prefix.slice(0, 80)}"`)
+    const found: Mac[] = []
+    for await (const mac of this.list(resource, options)) {
+      if (mac.startsWith(lower)) found.push(mac)
+    }
+
+    const [first] = found
+    if (first === undefined) {
+      throw new NotFoundError(`${this.location}: no ${resource} begins with ${lower}`, {
+        facts: {prefix: lower, resource},
+      })
+    }
+
+    if (found.length === 1) return first
+    const shown = found.slice(0, MAX_CANDIDATES)
+    throw new InvalidArgumentError(`${found.length} ${resource}s begin with ${lower}`, {
+      facts: {candidates: shown.join(' '), count: found.length, prefix: lower, resource},
+      suggestions: shown.map((mac) => `Did you mean ${mac}?`),
+    })
+  }
+
+  /**
+   * Bytes stored under all tags of the store. Sizes that a manifest does not state are asked of the blobs; an object
+   * that vanishes meanwhile counts nothing.
+   */
+  async size({signal}: CallOptions = {}): Promise<number> {
+    let total = 0
+    const sizes = pMapIterable(this.#ownTags(signal), async (tag) => this.#sizeOf(tag, signal), {
+      concurrency: this.#concurrency,
+    })
+    for await (const size of sizes) total += size
+    return total
+  }
+
+  /** @throws NotFoundError | StoreFormatError */
+  async stat(resource: Resource, mac: Mac, {signal}: CallOptions = {}): Promise<ObjectStat> {
+    const tag = tagOf(resource, mac)
+    const {created, layer, manifest, shape, size} = await this.#sized(tag, await this.#locate(tag, signal), signal)
+    return {created, digest: layer, mac, manifestDigest: manifest, resource, shape, size, tag}
+  }
+
+  async #existing(tag: string, signal: AbortSignal | undefined): Promise<ObjectLocation | undefined> {
+    this.#index.forget(tag)
+    try {
+      return await this.#index.locate(tag, {signal})
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
+  }
+
+  /** @returns an empty stream when the range holds no byte of the object */
+  async #fetch(tag: string, location: ObjectLocation, {range, signal}: GetOptions): Promise<Readable> {
+    const {layer, shape} = location
+    // The official writer's size comes from a header: the digest alone judges what it wrote.
+    const target = {digest: layer, mediaType: MEDIA_TYPE.octetStream, size: shape === 'own' ? location.size : -1}
+    if (!range) return this.repository.blobs.fetch(target, {signal})
+    if (range.length === 0) return readableOf(Buffer.alloc(0))
+    if (location.size < 0 || range.offset >= location.size) {
+      // Before the answer is "nothing there", the blob itself is asked: a manifest's size can be wrong.
+      const {size} = await this.repository.blobs.resolve(layer, {signal})
+      if (location.size < 0) this.#index.note(tag, {...location, size})
+      if (range.offset >= size) return readableOf(Buffer.alloc(0))
+    }
+
+    return this.repository.blobs.fetch(target, {range, signal})
+  }
+
+  async #locate(tag: string, signal: AbortSignal | undefined): Promise<ObjectLocation> {
+    try {
+      return await this.#index.locate(tag, {signal})
+    } catch (error) {
+      throw isNotFound(error) ? objectMissing(this.location, tag, error) : error
+    }
+  }
+
+  async #open(tag: string, options: GetOptions = {}): Promise<Readable> {
+    const {range, signal} = options
+    if (range && !(isCount(range.offset) && isCount(range.length))) throw rangeInvalid(tag, range)
+    const location = await this.#locate(tag, signal)
+    try {
+      return await this.#fetch(tag, location, options)
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      // Written anew since it was looked up, perhaps: a lock is, every few minutes.
+      this.#index.forget(tag)
+      const latest = await this.#locate(tag, signal)
+      if (latest.layer === location.layer) throw contentMissing(this.location, tag, latest, error)
+      return this.#fetch(tag, latest, options)
+    }
+  }
+
+  async *#ownTags(signal: AbortSignal | undefined): AsyncGenerator<string> {
+    for await (const {kind, tag} of this.listAll({signal})) if (kind !== 'foreign') yield tag
+  }
+
+  async #put(resource: ResourceName, tag: string, source: ContentSource, options: PutOptions): Promise<void> {
+    const {durable = false, overwrite, probe, signal} = options
+    const digest = options.digest ?? (await digestOfSource(source, signal))
+    const layer: Descriptor = {digest, mediaType: MEDIA_TYPE.octetStream, size: source.size}
+    const existing = overwrite ? undefined : await this.#existing(tag, signal)
+    if (existing && existing.layer !== digest) throw alreadyThere(this.location, tag, existing, digest)
+    if (existing) {
+      await this.#writer.ensureConfigBlob({signal})
+      await this.repository.blobs.push(layer, source, {signal})
+      if (durable) await this.#readBack(tag, layer, existing.manifest, signal)
+      return
+    }
+
+    this.#index.forget(tag)
+    const created = this.#clock.now()
+    const manifest = await this.#writer.write({layer, resource, source, tag}, {created, probe: probe ?? false, signal})
+    if (durable) await this.#readBack(tag, layer, manifest.digest, signal)
+    this.#index.note(tag, {
+      created: new Date(created).toISOString(),
+      layer: digest,
+      manifest: manifest.digest,
+      shape: 'own',
+      size: source.size,
+    })
+  }
+
+  /** @throws IntegrityError when the registry does not hold what it has just acknowledged */
+  async #readBack(tag: string, layer: Descriptor, manifest: Digest, signal: AbortSignal | undefined): Promise<void> {
+    const {blobs, manifests} = this.repository
+    const [blob, tagged] = await Promise.all([
+      blobs.resolve(layer.digest, {signal}).catch((error: unknown) => lost(tag, `blob ${layer.digest}`, error)),
+      manifests.resolve(tag, {signal}).catch((error: unknown) => lost(tag, `manifest ${manifest}`, error)),
+    ])
+    if (blob.size !== layer.size) {
+      throw new IntegrityError(`${tag}: stored blob has ${blob.size} bytes, expected ${layer.size}`, {
+        facts: {actualSize: blob.size, digest: layer.digest, expectedSize: layer.size, tag},
+      })
+    }
+
+    if (tagged.digest !== manifest) {
+      throw new IntegrityError(`${tag}: points at ${tagged.digest} after the write, expected ${manifest}`, {
+        facts: {actual: tagged.digest, expected: manifest, tag},
+        suggestions: ['Another writer may have written the same object: read it, and write again if it is not yours.'],
+      })
+    }
+  }
+
+  async #sized(tag: string, location: ObjectLocation, signal: AbortSignal | undefined): Promise<ObjectLocation> {
+    if (location.size >= 0) return location
+    try {
+      const {size} = await this.repository.blobs.resolve(location.layer, {signal})
+      const sized = {...location, size}
+      this.#index.note(tag, sized)
+      return sized
+    } catch (error) {
+      throw isNotFound(error) ? contentMissing(this.location, tag, location, error) : error
+    }
+  }
+
+  async #sizeOf(tag: string, signal: AbortSignal | undefined): Promise<number> {
+    try {
+      const {size} = await this.#sized(tag, await this.#index.locate(tag, {signal}), signal)
+      return size
+    } catch (error) {
+      if (isNotFound(error)) return 0
+      throw error
+    }
+  }
+}
+
+function alreadyThere(location: string, tag: string, existing: ObjectLocation, digest: Digest): AlreadyExistsError {
+  return new AlreadyExistsError(`${location}: ${tag} is there already, with other content`, {
+    facts: {actual: existing.layer, expected: digest, tag},
+    suggestions: ['Compare the two before you replace it: an object never changes under its MAC.'],
+  })
+}
+
+async function digestOfSource(source: ContentSource, signal: AbortSignal | undefined): Promise<Digest> {
+  const digester = new Digester()
+  const stream = source.open()
+  for await (const chunk of signal ? abortable(stream, signal) : stream) digester.update(chunk as Buffer)
+  return digester.value()
+}
+
+function lost(tag: string, what: string, cause: unknown): never {
+  if (!isNotFound(cause)) throw cause
+  throw new IntegrityError(`${tag}: ${what} is not there after it was written`, {cause, facts: {tag}})
+}
