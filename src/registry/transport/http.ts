@@ -10,10 +10,17 @@ export type HttpHeaders = Readonly<Record<string, string>>
 export type HttpMethod = 'DELETE' | 'GET' | 'HEAD' | 'PATCH' | 'POST' | 'PUT'
 
 export interface HttpRequest {
+  /** Which try this is, from 1; set by the retrying client for those below it. */
+  readonly attempt?: number | undefined
   /** Bytes to send, re-openable so that a retry or a redirect can send them again. Content-Length is their size. */
   readonly body?: ContentSource | undefined
   readonly headers?: HttpHeaders | undefined
   readonly method: HttpMethod
+  /**
+   * `follow` (default), `manual`: a redirect is the answer; `same-origin`: one to another origin is an error, for
+   * bodies that hold secrets.
+   */
+  readonly redirect?: 'follow' | 'manual' | 'same-origin' | undefined
   /**
    * `safe` (default for GET and HEAD): again on 408, 429, 5xx and a lost connection.
    * `never`: the caller restarts a larger unit (an upload from its POST) itself.

@@ -1,0 +1,3 @@
+export interface CredentialSource {
+  readonly placeholder?: never
+}

@@ -1,0 +1,289 @@
+import {type AxiosInstance, type AxiosResponse, create} from 'axios'
+import http, {type ClientRequest, type IncomingMessage, type RequestOptions} from 'node:http'
+import https from 'node:https'
+import {pipeline, type Readable, Transform} from 'node:stream'
+
+import type {HttpClient, HttpHeaders, HttpRequest, HttpResponse} from './http.js'
+import type {RequestObserver, Timeouts} from './options.js'
+
+import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
+import {redactUrl} from '../redact.js'
+import {type Route, Routes} from './agents.js'
+import {BodyStream} from './body-stream.js'
+import {codeOf, explainFailure, interrupted, TimeoutError} from './failures.js'
+import {type TlsConnectOptions} from './tls.js'
+import {Watchdog} from './watchdog.js'
+
+export interface AxiosClientOptions {
+  readonly concurrency?: number | undefined
+  readonly onRequest?: RequestObserver | undefined
+  readonly timeouts?: Timeouts | undefined
+  readonly tls: TlsConnectOptions
+  readonly userAgent?: string | undefined
+}
+
+const DEFAULT_CONCURRENCY = 16
+const DEFAULT_TIMEOUTS = {connect: 30_000, idle: 60_000, response: 300_000} as const
+/** Codes of a connection that was closed under our feet. */
+const LOST = new Set(['ECONNRESET', 'EPIPE'])
+
+/** One request over the wire: no redirect, no retry, no credential. The only place that knows axios. */
+export class AxiosClient implements HttpClient {
+  readonly #axios: AxiosInstance
+  readonly #observer: RequestObserver | undefined
+  readonly #routes: Routes
+  readonly #timeouts: Required<{[K in keyof Timeouts]: number}>
+
+  constructor(options: AxiosClientOptions) {
+    const {timeouts} = options
+    this.#timeouts = {
+      connect: timeouts?.connect ?? DEFAULT_TIMEOUTS.connect,
+      idle: timeouts?.idle ?? DEFAULT_TIMEOUTS.idle,
+      response: timeouts?.response ?? DEFAULT_TIMEOUTS.response,
+    }
+    this.#observer = options.onRequest
+    this.#routes = new Routes({
+      concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
+      connectMs: this.#timeouts.connect,
+      tls: options.tls,
+    })
+    this.#axios = create({
+      adapter: 'http',
+      decompress: false,
+      headers: {
+        common: {Accept: '*/*', 'Accept-Encoding': 'identity', 'User-Agent': options.userAgent ?? 'kloset-oci'},
+      },
+      // -1 is axios' "no limit": any other value, Infinity too, sends every body through one more stream.
+      maxBodyLength: -1,
+      maxContentLength: -1,
+      maxRedirects: 0,
+      proxy: false,
+      responseType: 'stream',
+      validateStatus: () => true,
+    })
+  }
+
+  close(): void {
+    this.#routes.close()
+  }
+
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const route = this.#routes.to(request.url)
+    try {
+      return await this.#exchange(request, route)
+    } catch (error) {
+      if (!(error instanceof StaleConnectionError)) throw error
+      // The peer closed an idle connection just as it was picked: it has seen nothing of the request.
+      this.#routes.dropIdle(route.agent)
+    }
+
+    try {
+      return await this.#exchange(request, route)
+    } catch (error) {
+      throw error instanceof StaleConnectionError ? error.failure : error
+    }
+  }
+
+  async #exchange(request: HttpRequest, route: Route): Promise<HttpResponse> {
+    const exchange = new Exchange({observer: this.#observer, request, route, timeouts: this.#timeouts})
+    try {
+      const response = await this.#axios.request<IncomingMessage>({
+        // `false` keeps axios from adding the Content-Type of a web form.
+        headers: {'content-type': false, ...exchange.headers},
+        method: request.method,
+        transport: {request: exchange.open},
+        url: withoutUserInfo(request.url),
+        ...(exchange.body && {data: exchange.body}),
+      })
+      return exchange.answer(response)
+    } catch (error) {
+      throw exchange.failure(error)
+    }
+  }
+}
+
+interface ExchangeOptions {
+  readonly observer: RequestObserver | undefined
+  readonly request: HttpRequest
+  readonly route: Route
+  readonly timeouts: Required<{[K in keyof Timeouts]: number}>
+}
+
+/** One request and its answer, with what has to be watched and cleaned up around them. */
+class Exchange {
+  readonly body: Readable | undefined
+  /** The `request` function that axios calls to get its connection. */
+  readonly open = (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
+    const {request, route, timeouts} = this.#options
+    const {signal} = request
+    const merged: RequestOptions = {
+      ...options,
+      ...route.options,
+      agent: route.agent,
+      headers: {...(options.headers as Record<string, string>), ...route.proxyHeaders},
+    }
+    const clientRequest = (route.secure ? https : http).request(merged, onResponse)
+    this.#clientRequest = clientRequest
+    this.#watchdog = new Watchdog(clientRequest, timeouts)
+    const onAbort = () => clientRequest.destroy(signal && interrupted(signal))
+    signal?.addEventListener('abort', onAbort, {once: true})
+    if (signal?.aborted) onAbort()
+    clientRequest.once('close', () => {
+      signal?.removeEventListener('abort', onAbort)
+      this.body?.destroy()
+    })
+    return clientRequest
+  }
+  #clientRequest: ClientRequest | undefined
+  readonly #options: ExchangeOptions
+  #reported = false
+  #sent = 0
+  #sourceError: Error | undefined
+  readonly #started = performance.now()
+  #status: number | undefined
+
+  #watchdog: undefined | Watchdog
+
+  constructor(options: ExchangeOptions) {
+    const {signal} = options.request
+    if (signal?.aborted) throw interrupted(signal)
+    this.#options = options
+    this.body = options.request.body && this.#openBody(options.request.body.open(), options.request.body.size)
+  }
+
+  get headers(): Record<string, string> {
+    const {body, headers} = this.#options.request
+    return {...headers, ...(body && {'content-length': String(body.size)})}
+  }
+
+  answer({data: source, headers, status}: AxiosResponse<IncomingMessage>): HttpResponse {
+    const {request, timeouts} = this.#options
+    const {signal} = request
+    this.#watchdog?.stop()
+    this.#status = status
+    const onAbort = () => body.destroy(signal && interrupted(signal))
+    const body = new BodyStream({
+      done: (bytes, error) => {
+        signal?.removeEventListener('abort', onAbort)
+        // An answer that came before the request was sent: the rest of the request has no place to go.
+        if (!this.#clientRequest?.writableFinished) this.#clientRequest?.destroy()
+        this.#report(bytes, error)
+      },
+      explain: (error) => explainFailure(error, request.method, request.url),
+      idle: () => this.#timeout(`no byte of the answer came for ${seconds(timeouts.idle)}`),
+      idleMs: timeouts.idle,
+      source,
+    })
+    // The reader may have gone when the connection breaks.
+    body.on('error', () => {})
+    signal?.addEventListener('abort', onAbort, {once: true})
+    if (signal?.aborted) onAbort()
+    // A refusal in the middle of an upload: do not send the rest of it.
+    if (status >= 300 && this.#clientRequest && !this.#clientRequest.writableFinished) this.body?.unpipe()
+    return {attempts: 1, body, headers: plainHeaders(headers), status, url: new URL(request.url)}
+  }
+
+  /** What to throw for an exchange that brought no answer. */
+  failure(thrown: unknown): Error {
+    const {method, signal, url} = this.#options.request
+    this.#watchdog?.stop()
+    this.body?.destroy()
+    const failure = this.#failureOf(thrown)
+    this.#report(0, failure)
+    const stale =
+      this.#clientRequest?.reusedSocket &&
+      !signal?.aborted &&
+      !this.#sourceError &&
+      method !== 'PATCH' &&
+      LOST.has(codeOf(thrown) ?? '')
+    return stale ? new StaleConnectionError(explainFailure(thrown, method, url)) : failure
+  }
+
+  #failureOf(thrown: unknown): Error {
+    const {method, signal, url} = this.#options.request
+    if (signal?.aborted) return interrupted(signal)
+    if (this.#sourceError) return this.#sourceError
+    return explainFailure(thrown, method, url)
+  }
+
+  /** The request's body, counted: a source that is longer or shorter than it said must not reach the peer as such. */
+  #openBody(source: Readable, size: number): Readable {
+    const counter = new Transform({
+      flush: (done) => done(this.#sent < size ? sizeError(size, this.#sent) : null),
+      transform: (chunk: Buffer, _encoding, done) => {
+        this.#sent += chunk.length
+        if (this.#sent > size) done(sizeError(size, this.#sent))
+        else done(null, chunk)
+      },
+    })
+    return pipeline(source, counter, (error) => {
+      if (error && codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') this.#sourceError = sourceErrorOf(error)
+    })
+  }
+
+  #report(bytes: number, error: Error | undefined): void {
+    const {observer, request} = this.#options
+    if (!observer || this.#reported) return
+    this.#reported = true
+    observer({
+      attempt: request.attempt ?? 1,
+      bytes,
+      ...(error && {error: error instanceof KlosetOciError ? String(error.facts['reason'] ?? error.code) : error.name}),
+      method: request.method,
+      ms: performance.now() - this.#started,
+      sent: this.#sent,
+      ...(this.#status !== undefined && {status: this.#status}),
+      url: redactUrl(request.url),
+    })
+  }
+
+  #timeout(what: string): Error {
+    const {method, url} = this.#options.request
+    return explainFailure(new TimeoutError(what), method, url)
+  }
+}
+
+/** A kept connection was closed before it answered. Never leaves this file. */
+class StaleConnectionError extends Error {
+  readonly failure: Error
+
+  constructor(failure: Error) {
+    super('stale connection')
+    this.failure = failure
+  }
+}
+
+function sizeError(expected: number, actual: number): IntegrityError {
+  return new IntegrityError(`the content to send is not ${expected} bytes long but ${actual}`, {
+    facts: {actual, expected},
+    suggestions: ['The source changed while it was read: try again when it is at rest.'],
+  })
+}
+
+function sourceErrorOf(error: Error): Error {
+  if (error instanceof KlosetOciError) return error
+  return new LocalIoError(`the content to send could not be read: ${messageOf(error)}`, {cause: error})
+}
+
+function plainHeaders(headers: AxiosResponse['headers']): HttpHeaders {
+  const plain: Record<string, string> = Object.create(null) as Record<string, string>
+  for (const [name, value] of Object.entries(headers)) {
+    if (Array.isArray(value)) plain[name.toLowerCase()] = value.join(', ')
+    else if (typeof value === 'string') plain[name.toLowerCase()] = value
+  }
+
+  return plain
+}
+
+/** axios would turn user info into an Authorization header. */
+function withoutUserInfo(url: URL): string {
+  if (!url.username && !url.password) return url.href
+  const copy = new URL(url)
+  copy.username = ''
+  copy.password = ''
+  return copy.href
+}
+
+function seconds(milliseconds: number): string {
+  return `${milliseconds / 1000} s`
+}

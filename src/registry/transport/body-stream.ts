@@ -1,0 +1,75 @@
+import type {IncomingMessage} from 'node:http'
+
+import {Readable} from 'node:stream'
+
+export interface BodyStreamOptions {
+  /** Called once, when the last byte is in or none will come any more. */
+  readonly done: (bytes: number, error: Error | undefined) => void
+  /** Turns Node's error into the one the reader shall see. */
+  readonly explain: (error: unknown) => Error
+  readonly idle: () => Error
+  /** A reader that waits longer than this for a byte gets `idle()`. A reader that does not ask is never timed. */
+  readonly idleMs: number
+  readonly source: IncomingMessage
+}
+
+/** Read ahead of the reader: enough to keep the network busy while a chunk is hashed. */
+const HIGH_WATER_MARK_BYTES = 256 * 1024
+
+/**
+ * The body of an answer. Errors come out explained, a stalled peer is noticed, and nothing of the request behind it
+ * (headers, socket) can be reached or printed through it. A short body frees its connection even when nobody reads it.
+ */
+export class BodyStream extends Readable {
+  #bytes = 0
+  #done = false
+  readonly #options: BodyStreamOptions
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: BodyStreamOptions) {
+    super({highWaterMark: HIGH_WATER_MARK_BYTES})
+    this.#options = options
+    const {explain, source} = options
+    source.on('data', (chunk: Buffer) => {
+      this.#bytes += chunk.length
+      this.#disarm()
+      if (!this.push(chunk)) source.pause()
+    })
+    source.once('end', () => {
+      this.#finish()
+      this.push(null)
+    })
+    source.on('error', (error) => this.destroy(explain(error)))
+    source.once('close', () => {
+      if (!this.#done) this.destroy(explain(Object.assign(new Error('aborted'), {code: 'ECONNRESET'})))
+    })
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#finish(error ?? undefined)
+    this.#options.source.destroy()
+    callback(error)
+  }
+
+  override _read(): void {
+    if (this.#done) return
+    this.#arm()
+    this.#options.source.resume()
+  }
+
+  #arm(): void {
+    this.#timer ??= setTimeout(() => this.destroy(this.#options.idle()), this.#options.idleMs)
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #finish(error?: Error): void {
+    this.#disarm()
+    if (this.#done) return
+    this.#done = true
+    this.#options.done(this.#bytes, error)
+  }
+}

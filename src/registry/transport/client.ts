@@ -1,0 +1,33 @@
+import type {HttpClient} from './http.js'
+import type {HttpClientOptions} from './options.js'
+
+import {AxiosClient} from './axios-client.js'
+import {withRedirects} from './redirect.js'
+import {RetryPolicy, withRetry} from './retry.js'
+import {tlsConnectOptions} from './tls.js'
+
+export {discard, readBounded} from './body.js'
+export type {HttpClient, HttpHeaders, HttpMethod, HttpRequest, HttpResponse} from './http.js'
+export type {HttpClientOptions, RequestEvent, RequestObserver, RetryOptions, Timeouts, TlsOptions} from './options.js'
+export {isTemporaryStatus, retrying, RetryPolicy} from './retry.js'
+
+/**
+ * The client of one registry, from the wire up: connections, then redirects, then retries (each try begins at the
+ * first URL: what a redirect led to may have expired), then credentials.
+ * @throws InvalidArgumentError when a certificate file is not usable
+ */
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  const wire = new AxiosClient({
+    concurrency: options.concurrency,
+    onRequest: options.onRequest,
+    timeouts: options.timeouts,
+    tls: tlsConnectOptions(options.tls),
+    userAgent: options.userAgent,
+  })
+  return withRetry(withRedirects(wire), retryPolicyOf(options))
+}
+
+/** The policy that `createHttpClient` gives its requests, for units that the caller restarts itself. */
+export function retryPolicyOf(options: Pick<HttpClientOptions, 'clock' | 'random' | 'retry'>): RetryPolicy {
+  return new RetryPolicy(options.retry, {clock: options.clock, random: options.random})
+}

@@ -1,0 +1,254 @@
+import {type ErrorOptions, type Facts, InterruptedError, KlosetOciError, messageOf} from '../../errors.js'
+import {plainText, redactUrl} from '../redact.js'
+
+/** What kept an answer from coming. */
+export type TransportReason =
+  'dns' | 'plain-http' | 'protocol' | 'proxy' | 'refused' | 'reset' | 'timeout' | 'tls' | 'unreachable'
+
+export interface TransportErrorOptions extends ErrorOptions {
+  readonly method: string
+  readonly reason: TransportReason
+  readonly url: string | URL
+}
+
+/** No answer came: the name, the network, TLS, a proxy or the peer stood in the way. `code` is `UNREACHABLE`. */
+export class TransportError extends KlosetOciError {
+  readonly method: string
+  readonly reason: TransportReason
+  /** Redacted. */
+  readonly url: string
+
+  constructor(what: string, options: TransportErrorOptions) {
+    const url = redactUrl(options.url)
+    super('UNREACHABLE', `${options.method} ${url}: ${what}`, {
+      cause: options.cause,
+      facts: {reason: options.reason, ...options.facts},
+      ...(options.suggestions && {suggestions: options.suggestions}),
+    })
+    this.method = options.method
+    this.reason = options.reason
+    this.url = url
+  }
+
+  /** Whether the same request may well be answered a moment later. */
+  get retryable(): boolean {
+    return RETRYABLE.has(this.reason)
+  }
+
+  /** The same error, with how many tries it took. */
+  withAttempts(attempts: number): TransportError {
+    if (attempts <= 1 || this.facts['attempts'] !== undefined) return this
+    const prefix = `${this.method} ${this.url}: `
+    const facts: Facts = {...this.facts, attempts}
+    return new TransportError(`${this.message.slice(prefix.length)} (${attempts} attempts)`, {
+      cause: this.cause,
+      facts,
+      method: this.method,
+      reason: this.reason,
+      suggestions: this.suggestions,
+      url: this.url,
+    })
+  }
+}
+
+const RETRYABLE: ReadonlySet<TransportReason> = new Set(['refused', 'reset', 'timeout', 'unreachable'])
+
+/** What the caller of an ended signal gets. */
+export function interrupted(signal: AbortSignal): InterruptedError {
+  const {reason} = signal
+  return reason instanceof InterruptedError ? reason : new InterruptedError('interrupted', {cause: reason})
+}
+
+/** A limit of ours ran out. Raised inside the transport, explained by `explainFailure`. */
+export class TimeoutError extends Error {
+  override name = 'TimeoutError'
+}
+
+/** The proxy answered the CONNECT with something else than 200. */
+export class ProxyRefusedError extends Error {
+  override name = 'ProxyRefusedError'
+  readonly status: number
+
+  constructor(status: number) {
+    super(`the proxy answered ${status} to CONNECT`)
+    this.status = status
+  }
+}
+
+interface Explanation {
+  readonly reason: TransportReason
+  readonly suggestions?: readonly string[]
+  readonly what: string
+}
+
+const CERTIFICATE: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+  CERT_REVOKED: 'the certificate is revoked',
+  CERT_UNTRUSTED: 'the certificate is not trusted',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another host name',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate comes from a private authority',
+  UNABLE_TO_GET_ISSUER_CERT: 'the certificate comes from an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate comes from an unknown authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate comes from an unknown authority',
+}
+
+const TRUST_SUGGESTION = 'Name the file of the authority that signed it with --ca-file.'
+const CLOCK_SUGGESTION = 'Check the clock of this machine, or have the certificate renewed.'
+
+/**
+ * Turns whatever the HTTP stack threw into a `TransportError`. Nothing of the thrown object but its code and a plain
+ * message is kept: it may hold request headers.
+ */
+export function explainFailure(thrown: unknown, method: string, url: string | URL): TransportError {
+  const origin = rootOf(thrown)
+  const code = codeOf(origin)
+  const {reason, suggestions, what} = explain(origin, code, new URL(url))
+  const cause = new Error(plainText(messageOf(origin)))
+  cause.name = origin instanceof Error ? origin.name : 'Error'
+  delete cause.stack
+  return new TransportError(what, {
+    cause,
+    facts: code ? {errno: code} : {},
+    method,
+    reason,
+    ...(suggestions && {suggestions}),
+    url,
+  })
+}
+
+/** The error at the bottom: what Node raised, not what a library wrapped around it. */
+function rootOf(thrown: unknown): unknown {
+  let current = thrown
+  for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
+    if (current instanceof AggregateError && current.errors[0] instanceof Error) current = current.errors[0]
+    else if (current.cause instanceof Error) current = current.cause
+    else break
+  }
+
+  return current
+}
+
+/** Node's error code (`ECONNRESET`), when there is one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+  return typeof code === 'string' ? code : undefined
+}
+
+function explain(error: unknown, code: string | undefined, url: URL): Explanation {
+  if (error instanceof TimeoutError) return {reason: 'timeout', what: error.message}
+  if (error instanceof ProxyRefusedError) return explainProxy(error)
+  if (code === undefined) return {reason: 'protocol', what: `no usable answer (${plainText(messageOf(error), 120)})`}
+  return (
+    explainCertificate(code) ??
+    explainWrongScheme(code, messageOf(error), url) ??
+    explainNetwork(code, url) ?? {
+      reason: code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO' ? 'tls' : 'protocol',
+      what: `no usable answer (${code})`,
+    }
+  )
+}
+
+function explainProxy(error: ProxyRefusedError): Explanation {
+  const credentials = error.status === 407
+  return {
+    reason: 'proxy',
+    suggestions: [
+      credentials
+        ? 'Give the proxy its user and password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.'
+        : 'Check HTTPS_PROXY, or name the registry in NO_PROXY to go around the proxy.',
+    ],
+    what: credentials ? 'the proxy asks for credentials (407)' : error.message,
+  }
+}
+
+function explainCertificate(code: string): Explanation | undefined {
+  const what = CERTIFICATE[code]
+  if (!what) return undefined
+  const suggestions = []
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') suggestions.push('Use the host name that the certificate was made for.')
+  else if (code.startsWith('CERT_')) suggestions.push(CLOCK_SUGGESTION)
+  else suggestions.push(TRUST_SUGGESTION)
+  suggestions.push('Only to try it out: --insecure-skip-tls-verify accepts any certificate.')
+  return {reason: 'tls', suggestions, what}
+}
+
+function explainWrongScheme(code: string, message: string, url: URL): Explanation | undefined {
+  const secure = url.protocol === 'https:'
+  const notTls = /wrong.version.number|packet.length.too.long|http.request|unknown.protocol/i.test(`${code} ${message}`)
+  if (secure && notTls) {
+    return {
+      reason: 'plain-http',
+      suggestions: [`If ${url.host} serves plain http, say so with --plain-http.`],
+      what: 'the answer is not TLS: plain http is spoken there',
+    }
+  }
+
+  if (!secure && code.startsWith('HPE_')) {
+    return {
+      reason: 'protocol',
+      suggestions: [`If ${url.host} serves https, leave --plain-http away.`],
+      what: 'the answer is not http: perhaps TLS is spoken there',
+    }
+  }
+
+  return undefined
+}
+
+function explainNetwork(code: string, {host, hostname, protocol}: URL): Explanation | undefined {
+  switch (code) {
+    case 'EAI_AGAIN': {
+      return {reason: 'unreachable', what: `the name ${hostname} could not be looked up just now`}
+    }
+
+    case 'EAI_FAIL':
+    case 'EAI_NODATA':
+    case 'EAI_NONAME':
+    case 'ENOTFOUND': {
+      return {
+        reason: 'dns',
+        suggestions: ['Check the spelling of the host, and that this machine can resolve it.'],
+        what: `the host name ${hostname} is not known`,
+      }
+    }
+
+    case 'ECONNABORTED':
+    case 'ECONNRESET':
+    case 'EPIPE':
+    case 'ERR_STREAM_PREMATURE_CLOSE': {
+      return {
+        reason: 'reset',
+        ...(protocol === 'http:' && {suggestions: [`If ${host} serves https, leave --plain-http away.`]}),
+        what: 'the connection was closed before the answer was complete',
+      }
+    }
+
+    case 'ECONNREFUSED': {
+      return {
+        reason: 'refused',
+        suggestions: [`Check that a registry listens on ${host}.`],
+        what: `nothing listens on ${host}`,
+      }
+    }
+
+    case 'EHOSTDOWN':
+    case 'EHOSTUNREACH':
+    case 'ENETDOWN':
+    case 'ENETUNREACH': {
+      return {
+        reason: 'unreachable',
+        suggestions: ['Check the network of this machine, and whether a proxy is needed (HTTPS_PROXY).'],
+        what: `there is no route to ${host}`,
+      }
+    }
+
+    case 'ETIMEDOUT': {
+      return {reason: 'timeout', what: `${host} does not answer`}
+    }
+
+    default: {
+      return undefined
+    }
+  }
+}
