@@ -69,7 +69,12 @@ export class ObjectWriter {
   async write(object: OutgoingObject, options: WriteOptions): Promise<Descriptor> {
     const {probe, signal} = options
     const {blobs} = this.#repository
-    await Promise.all([this.#shareConfigBlob(signal), blobs.push(object.layer, object.source, {force: !probe, signal})])
+    // Both to their end, whatever becomes of the other: the source is the caller's again afterwards.
+    const uploads = await Promise.allSettled([
+      this.#shareConfigBlob(signal),
+      blobs.push(object.layer, object.source, {force: !probe, signal}),
+    ])
+    for (const upload of uploads) if (upload.status === 'rejected') throw upload.reason
     try {
       return await this.#pushManifest(object, options, this.#artifactType)
     } catch (error) {

@@ -1,5 +1,5 @@
 import type {ObjectLocation} from './object-index.js'
-import type {ObjectRange} from './store.js'
+import type {ObjectRange} from './tag-store.js'
 
 import {InvalidArgumentError, KlosetOciError, NotFoundError} from '../errors.js'
 import {CONFIG_TAG} from './resource.js'

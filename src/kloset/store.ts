@@ -2,26 +2,23 @@ import type {Readable} from 'node:stream'
 
 import {pMapIterable} from 'p-map'
 
-import type {Descriptor} from '../registry/descriptor.js'
 import type {CallOptions, Repository, UntagOptions, UntagResult} from '../registry/interfaces.js'
 import type {Clock} from '../util/clock.js'
 import type {ContentSource} from '../util/content-source.js'
 
-import {AlreadyExistsError, IntegrityError, InvalidArgumentError, isNotFound, NotFoundError} from '../errors.js'
-import {type Digest, Digester} from '../registry/digest.js'
+import {InvalidArgumentError, isNotFound, NotFoundError} from '../errors.js'
+import {type Digest} from '../registry/digest.js'
 import {canProbeAccess} from '../registry/interfaces.js'
-import {MEDIA_TYPE} from '../registry/media-types.js'
-import {abortable} from '../util/abort.js'
 import {systemClock} from '../util/clock.js'
 import {collect} from '../util/collect.js'
-import {bufferSource, readableOf} from '../util/content-source.js'
-import {isCount} from '../util/json.js'
+import {bufferSource} from '../util/content-source.js'
 import {type Configuration, openConfiguration} from './configuration.js'
 import {type Mac, parseMac} from './mac.js'
-import {ObjectIndex, type ObjectLocation} from './object-index.js'
-import {ObjectWriter} from './object-writer.js'
-import {CONFIG_TAG, meaningOf, type Resource, type ResourceName, type TagMeaning, tagOf} from './resource.js'
-import {contentMissing, objectMissing, rangeInvalid} from './store-errors.js'
+import {CONFIG_TAG, meaningOf, type Resource, type TagMeaning, tagOf} from './resource.js'
+import {objectMissing} from './store-errors.js'
+import {type GetOptions, type PutOptions, TagStore} from './tag-store.js'
+
+export {type GetOptions, type ObjectRange, type PutOptions} from './tag-store.js'
 
 /** A configuration is some hundred bytes; what is larger is not one. */
 export const MAX_CONFIG_BYTES = 1024 * 1024
@@ -31,30 +28,6 @@ export const DEFAULT_CONCURRENCY = 16
 
 /** Candidates named when a prefix fits more than one object. */
 const MAX_CANDIDATES = 5
-
-/** Bytes of an object; unlike a registry's range it may be empty and may lie beyond the end. */
-export interface ObjectRange {
-  readonly length: number
-  readonly offset: number
-}
-
-export interface GetOptions extends CallOptions {
-  readonly range?: ObjectRange | undefined
-}
-
-export interface PutOptions extends CallOptions {
-  /** The source's digest when the caller has counted it already, or the source is read once more to get it. */
-  readonly digest?: Digest | undefined
-  /** Read the blob's and the tag's descriptor back and compare, so that success means stored (default false). */
-  readonly durable?: boolean | undefined
-  /**
-   * Replace an object that is there with other content. Default: false for packfiles and states, which never change
-   * under their MAC; true for locks, which are refreshed in place. True also saves the request that asks.
-   */
-  readonly overwrite?: boolean | undefined
-  /** Ask whether the blob is there before it is sent. Default: only when there is a reason to think so. */
-  readonly probe?: boolean | undefined
-}
 
 /** One object as the store holds it. */
 export interface ObjectStat {
@@ -97,21 +70,17 @@ export interface StoreOptions {
  */
 export class KlosetStore {
   readonly repository: Repository
-  readonly #clock: Clock
   readonly #concurrency: number
   #config: Buffer | undefined
   #configuration: Promise<Configuration> | undefined
-  readonly #index: ObjectIndex
-  readonly #writer: ObjectWriter
+  readonly #tags: TagStore
 
   constructor(repository: Repository, options: StoreOptions = {}) {
     const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, configuration} = options
     this.repository = repository
-    this.#clock = clock
     this.#concurrency = concurrency
     this.#config = configuration && Buffer.from(configuration)
-    this.#index = new ObjectIndex(repository)
-    this.#writer = ObjectWriter.for(repository)
+    this.#tags = new TagStore(repository, clock)
   }
 
   /** How an operator writes it: `oci://host/path` or `oci-layout:PATH`. */
@@ -140,13 +109,13 @@ export class KlosetStore {
    */
   async delete(resource: Resource, mac: Mac, options?: UntagOptions): Promise<UntagResult> {
     const tag = tagOf(resource, mac)
-    this.#index.forget(tag)
+    this.#tags.forget(tag)
     try {
       return await this.repository.manifests.untag(tag, options)
     } catch (error) {
       throw isNotFound(error) ? objectMissing(this.location, tag, error) : error
     } finally {
-      this.#index.forget(tag)
+      this.#tags.forget(tag)
     }
   }
 
@@ -157,12 +126,15 @@ export class KlosetStore {
    * @throws KlosetOciError `DAMAGE` when its tag is there and its content is not
    */
   async get(resource: Resource, mac: Mac, options?: GetOptions): Promise<Readable> {
-    return this.#open(tagOf(resource, mac), options)
+    return this.#tags.open(tagOf(resource, mac), options)
   }
 
   /** CONFIG's bytes, read once. @throws NotFoundError */
   async getConfig({signal}: CallOptions = {}): Promise<Buffer> {
-    this.#config ??= await collect(await this.#open(CONFIG_TAG, {signal}), {limit: MAX_CONFIG_BYTES, what: CONFIG_TAG})
+    this.#config ??= await collect(await this.#tags.open(CONFIG_TAG, {signal}), {
+      limit: MAX_CONFIG_BYTES,
+      what: CONFIG_TAG,
+    })
     return this.#config
   }
 
@@ -204,7 +176,7 @@ export class KlosetStore {
    */
   async put(resource: Resource, mac: Mac, source: ContentSource, options: PutOptions = {}): Promise<number> {
     const {overwrite = resource === 'lock'} = options
-    await this.#put(resource, tagOf(resource, mac), source, {...options, overwrite})
+    await this.#tags.put(resource, tagOf(resource, mac), source, {...options, overwrite})
     return source.size
   }
 
@@ -214,7 +186,7 @@ export class KlosetStore {
    */
   async putConfig(bytes: Uint8Array, options: PutOptions = {}): Promise<void> {
     const {overwrite = false} = options
-    await this.#put('config', CONFIG_TAG, bufferSource(bytes), {...options, overwrite})
+    await this.#tags.put('config', CONFIG_TAG, bufferSource(bytes), {...options, overwrite})
     this.#config = Buffer.from(bytes)
     this.#configuration = undefined
   }
@@ -265,150 +237,21 @@ export class KlosetStore {
   /** @throws NotFoundError | StoreFormatError */
   async stat(resource: Resource, mac: Mac, {signal}: CallOptions = {}): Promise<ObjectStat> {
     const tag = tagOf(resource, mac)
-    const {created, layer, manifest, shape, size} = await this.#sized(tag, await this.#locate(tag, signal), signal)
+    const {created, layer, manifest, shape, size} = await this.#tags.locateSized(tag, signal)
     return {created, digest: layer, mac, manifestDigest: manifest, resource, shape, size, tag}
-  }
-
-  async #existing(tag: string, signal: AbortSignal | undefined): Promise<ObjectLocation | undefined> {
-    this.#index.forget(tag)
-    try {
-      return await this.#index.locate(tag, {signal})
-    } catch (error) {
-      if (isNotFound(error)) return undefined
-      throw error
-    }
-  }
-
-  /** @returns an empty stream when the range holds no byte of the object */
-  async #fetch(tag: string, location: ObjectLocation, {range, signal}: GetOptions): Promise<Readable> {
-    const {layer, shape} = location
-    // The official writer's size comes from a header: the digest alone judges what it wrote.
-    const target = {digest: layer, mediaType: MEDIA_TYPE.octetStream, size: shape === 'own' ? location.size : -1}
-    if (!range) return this.repository.blobs.fetch(target, {signal})
-    if (range.length === 0) return readableOf(Buffer.alloc(0))
-    if (location.size < 0 || range.offset >= location.size) {
-      // Before the answer is "nothing there", the blob itself is asked: a manifest's size can be wrong.
-      const {size} = await this.repository.blobs.resolve(layer, {signal})
-      if (location.size < 0) this.#index.note(tag, {...location, size})
-      if (range.offset >= size) return readableOf(Buffer.alloc(0))
-    }
-
-    return this.repository.blobs.fetch(target, {range, signal})
-  }
-
-  async #locate(tag: string, signal: AbortSignal | undefined): Promise<ObjectLocation> {
-    try {
-      return await this.#index.locate(tag, {signal})
-    } catch (error) {
-      throw isNotFound(error) ? objectMissing(this.location, tag, error) : error
-    }
-  }
-
-  async #open(tag: string, options: GetOptions = {}): Promise<Readable> {
-    const {range, signal} = options
-    if (range && !(isCount(range.offset) && isCount(range.length))) throw rangeInvalid(tag, range)
-    const location = await this.#locate(tag, signal)
-    try {
-      return await this.#fetch(tag, location, options)
-    } catch (error) {
-      if (!isNotFound(error)) throw error
-      // Written anew since it was looked up, perhaps: a lock is, every few minutes.
-      this.#index.forget(tag)
-      const latest = await this.#locate(tag, signal)
-      if (latest.layer === location.layer) throw contentMissing(this.location, tag, latest, error)
-      return this.#fetch(tag, latest, options)
-    }
   }
 
   async *#ownTags(signal: AbortSignal | undefined): AsyncGenerator<string> {
     for await (const {kind, tag} of this.listAll({signal})) if (kind !== 'foreign') yield tag
   }
 
-  async #put(resource: ResourceName, tag: string, source: ContentSource, options: PutOptions): Promise<void> {
-    const {durable = false, overwrite, probe, signal} = options
-    const digest = options.digest ?? (await digestOfSource(source, signal))
-    const layer: Descriptor = {digest, mediaType: MEDIA_TYPE.octetStream, size: source.size}
-    const existing = overwrite ? undefined : await this.#existing(tag, signal)
-    if (existing && existing.layer !== digest) throw alreadyThere(this.location, tag, existing, digest)
-    if (existing) {
-      await this.#writer.ensureConfigBlob({signal})
-      await this.repository.blobs.push(layer, source, {signal})
-      if (durable) await this.#readBack(tag, layer, existing.manifest, signal)
-      return
-    }
-
-    this.#index.forget(tag)
-    const created = this.#clock.now()
-    const manifest = await this.#writer.write({layer, resource, source, tag}, {created, probe: probe ?? false, signal})
-    if (durable) await this.#readBack(tag, layer, manifest.digest, signal)
-    this.#index.note(tag, {
-      created: new Date(created).toISOString(),
-      layer: digest,
-      manifest: manifest.digest,
-      shape: 'own',
-      size: source.size,
-    })
-  }
-
-  /** @throws IntegrityError when the registry does not hold what it has just acknowledged */
-  async #readBack(tag: string, layer: Descriptor, manifest: Digest, signal: AbortSignal | undefined): Promise<void> {
-    const {blobs, manifests} = this.repository
-    const [blob, tagged] = await Promise.all([
-      blobs.resolve(layer.digest, {signal}).catch((error: unknown) => lost(tag, `blob ${layer.digest}`, error)),
-      manifests.resolve(tag, {signal}).catch((error: unknown) => lost(tag, `manifest ${manifest}`, error)),
-    ])
-    if (blob.size !== layer.size) {
-      throw new IntegrityError(`${tag}: stored blob has ${blob.size} bytes, expected ${layer.size}`, {
-        facts: {actualSize: blob.size, digest: layer.digest, expectedSize: layer.size, tag},
-      })
-    }
-
-    if (tagged.digest !== manifest) {
-      throw new IntegrityError(`${tag}: points at ${tagged.digest} after the write, expected ${manifest}`, {
-        facts: {actual: tagged.digest, expected: manifest, tag},
-        suggestions: ['Another writer may have written the same object: read it, and write again if it is not yours.'],
-      })
-    }
-  }
-
-  async #sized(tag: string, location: ObjectLocation, signal: AbortSignal | undefined): Promise<ObjectLocation> {
-    if (location.size >= 0) return location
-    try {
-      const {size} = await this.repository.blobs.resolve(location.layer, {signal})
-      const sized = {...location, size}
-      this.#index.note(tag, sized)
-      return sized
-    } catch (error) {
-      throw isNotFound(error) ? contentMissing(this.location, tag, location, error) : error
-    }
-  }
-
   async #sizeOf(tag: string, signal: AbortSignal | undefined): Promise<number> {
     try {
-      const {size} = await this.#sized(tag, await this.#index.locate(tag, {signal}), signal)
+      const {size} = await this.#tags.locateSized(tag, signal)
       return size
     } catch (error) {
       if (isNotFound(error)) return 0
       throw error
     }
   }
-}
-
-function alreadyThere(location: string, tag: string, existing: ObjectLocation, digest: Digest): AlreadyExistsError {
-  return new AlreadyExistsError(`${location}: ${tag} is there already, with other content`, {
-    facts: {actual: existing.layer, expected: digest, tag},
-    suggestions: ['Compare the two before you replace it: an object never changes under its MAC.'],
-  })
-}
-
-async function digestOfSource(source: ContentSource, signal: AbortSignal | undefined): Promise<Digest> {
-  const digester = new Digester()
-  const stream = source.open()
-  for await (const chunk of signal ? abortable(stream, signal) : stream) digester.update(chunk as Buffer)
-  return digester.value()
-}
-
-function lost(tag: string, what: string, cause: unknown): never {
-  if (!isNotFound(cause)) throw cause
-  throw new IntegrityError(`${tag}: ${what} is not there after it was written`, {cause, facts: {tag}})
 }
