@@ -1,0 +1,140 @@
+import {spawn} from 'node:child_process'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs'
+import {tmpdir} from 'node:os'
+import {delimiter, join} from 'node:path'
+
+/** What one plakar command printed and how it ended. */
+export interface PlakarResult {
+  readonly status: null | number
+  readonly stderr: string
+  readonly stdout: string
+}
+
+/** plakar with a home folder of its own, one storage plugin, and no trace left behind. */
+export interface Plakar {
+  /** Ends plakar's background process and removes the home folder. */
+  close(): Promise<void>
+  readonly home: string
+  /** Runs a command to its end, whatever its status. */
+  run(args: readonly string[], options?: {readonly passphrase?: string | undefined}): Promise<PlakarResult>
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Path of plakar: `KLOSET_OCI_PLAKAR`, or the first one on PATH. */
+export function findPlakar(): string | undefined {
+  const named = process.env['KLOSET_OCI_PLAKAR']
+  if (named) return executable(named) ? named : undefined
+  return (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((dir) => join(dir, 'plakar'))
+    .find((path) => executable(path))
+}
+
+/** Package of the official plugin for `oci://`, in `KLOSET_OCI_OFFICIAL_PLUGIN`. */
+export function findOfficialPlugin(): string | undefined {
+  const path = process.env['KLOSET_OCI_OFFICIAL_PLUGIN']
+  return path && existsSync(path) ? path : undefined
+}
+
+/** Processes whose home is this one: the daemon that plakar starts, and the plugins that it started. */
+function processesOf(home: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`HOME=${home}`)
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
+}
+
+/** Command lines of the processes that plakar left running in this home, its own daemon aside. */
+export function pluginProcessesOf(home: string): string[] {
+  return processesOf(home).flatMap((pid) => {
+    try {
+      const path = readlinkSync(`/proc/${pid}/exe`)
+      return path.endsWith('/plakar') ? [] : [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')]
+    } catch {
+      return []
+    }
+  })
+}
+
+/**
+ * A new home with `plugin` (a .ptar package) installed. Its path is short: plakar's socket lies below it and a Unix
+ * socket's path may have no more than 107 bytes.
+ */
+export async function startPlakar(program: string, plugin?: string): Promise<Plakar> {
+  const home = mkdtempSync(join(tmpdir(), 'kp-'))
+  const env: NodeJS.ProcessEnv = {HOME: home, PATH: process.env['PATH'], TMPDIR: join(home, 't')}
+  mkdirSync(join(home, 't'))
+
+  const plakar: Plakar = {
+    async close() {
+      for (const pid of processesOf(home)) {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It left by itself.
+        }
+      }
+
+      rmSync(home, {force: true, maxRetries: 5, recursive: true})
+    },
+    home,
+    async run(args, options = {}) {
+      const child = spawn(program, [...args], {
+        cwd: home,
+        env: {...env, ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase})},
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      const stdout: Buffer[] = []
+      const stderr: Buffer[] = []
+      child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
+      child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
+      const status = await new Promise<null | number>((resolve, reject) => {
+        child.once('error', reject)
+        child.once('close', resolve)
+      })
+      return {
+        status,
+        stderr: Buffer.concat(stderr).toString('utf8'),
+        stdout: Buffer.concat(stdout).toString('utf8'),
+      }
+    },
+  }
+
+  try {
+    // Alone, as a command of its own: it notes the wish and ends.
+    await plakar.run(['-disable-security-check'])
+    if (plugin) {
+      const added = await plakar.run(['pkg', 'add', plugin])
+      if (added.status !== 0) throw new Error(`plakar pkg add failed: ${added.stdout}${added.stderr}`)
+    }
+  } catch (error) {
+    await plakar.close()
+    throw error
+  }
+
+  return plakar
+}
