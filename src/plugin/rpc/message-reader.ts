@@ -1,0 +1,86 @@
+import {RpcError, Status} from './status.js'
+
+/** The flag and length before each message. */
+export const PREFIX_BYTES = 5
+
+/** The usual limit of gRPC on one message. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+/**
+ * Cuts the data of a call into messages. A message that lies whole in the data is handed out as a view of it, valid
+ * during the call only unless `copy` is set; others are put together in memory of their own.
+ */
+export class MessageReader {
+  readonly #copy: boolean
+  #filled = 0
+  #message: Buffer | undefined
+  readonly #onMessage: (message: Buffer) => void
+  readonly #prefix = Buffer.alloc(PREFIX_BYTES)
+  #prefixed = 0
+
+  constructor(onMessage: (message: Buffer) => void, options: {readonly copy: boolean}) {
+    this.#onMessage = onMessage
+    this.#copy = options.copy
+  }
+
+  /** Whether a message has begun that is not there yet. */
+  get partial(): boolean {
+    return this.#prefixed > 0
+  }
+
+  /** @throws RpcError on a compressed message or one that is too large, and what `onMessage` throws */
+  push(data: Buffer): void {
+    let at = 0
+    while (at < data.length) {
+      if (this.#message) at = this.#fill(data, at)
+      else if (this.#prefixed === 0 && data.length - at >= PREFIX_BYTES) at = this.#begin(data, at)
+      else {
+        this.#prefix[this.#prefixed++] = data[at++]!
+        if (this.#prefixed === PREFIX_BYTES) this.#start(lengthOf(this.#prefix, 0))
+      }
+    }
+  }
+
+  #begin(data: Buffer, at: number): number {
+    const length = lengthOf(data, at)
+    const start = at + PREFIX_BYTES
+    if (!this.#copy && data.length - start >= length) {
+      this.#onMessage(data.subarray(start, start + length))
+      return start + length
+    }
+
+    this.#prefixed = PREFIX_BYTES
+    this.#start(length)
+    return start
+  }
+
+  #fill(data: Buffer, at: number): number {
+    const message = this.#message!
+    const copied = data.copy(message, this.#filled, at, Math.min(data.length, at + message.length - this.#filled))
+    this.#filled += copied
+    if (this.#filled === message.length) this.#finish(message)
+    return at + copied
+  }
+
+  #finish(message: Buffer): void {
+    this.#message = undefined
+    this.#prefixed = 0
+    this.#onMessage(message)
+  }
+
+  #start(length: number): void {
+    this.#filled = 0
+    this.#message = Buffer.allocUnsafe(length)
+    if (length === 0) this.#finish(this.#message)
+  }
+}
+
+function lengthOf(bytes: Buffer, at: number): number {
+  if (bytes[at] !== 0) throw new RpcError(Status.UNIMPLEMENTED, 'compressed messages are not supported')
+  const length = bytes.readUInt32BE(at + 1)
+  if (length > MAX_MESSAGE_BYTES) {
+    throw new RpcError(Status.RESOURCE_EXHAUSTED, `a message of ${length} bytes is over the ${MAX_MESSAGE_BYTES} limit`)
+  }
+
+  return length
+}
