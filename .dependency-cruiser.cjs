@@ -1,6 +1,6 @@
 /**
  * The layers, lowest first. A folder may import itself and what stands below it, never above:
- * commands -> base-command -> repair, checker, server, plugin -> kloset -> registry -> util, errors.
+ * commands -> cli, base-command -> repair, checker, server, plugin -> kloset -> registry -> util, errors.
  */
 const above = {
   checker: ['repair', 'server', 'plugin'],
@@ -11,7 +11,7 @@ const above = {
   server: ['kloset', 'checker', 'repair', 'plugin'],
 }
 
-const terminal = '^src/(commands/|base-command|index)'
+const terminal = '^src/(commands/|cli/|base-command|index)'
 
 module.exports = {
   forbidden: [
@@ -35,10 +35,16 @@ module.exports = {
       to: {path: 'node_modules/axios'},
     },
     {
-      from: {path: '^src/', pathNot: '^src/(commands/|base-command)'},
+      from: {path: '^src/', pathNot: '^src/(commands/|cli/|base-command)'},
       name: 'terminal-packages-only-on-top',
       severity: 'error',
       to: {path: 'node_modules/(@oclif/core|ora|chalk)/'},
+    },
+    {
+      from: {path: '^src/index'},
+      name: 'library-has-no-terminal',
+      severity: 'error',
+      to: {path: '^src/(commands/|cli/|base-command)'},
     },
     {
       comment: 'kloset and above see interfaces; which backend serves them is decided in registry/open.ts',

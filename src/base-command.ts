@@ -1,0 +1,135 @@
+import {Command, Flags} from '@oclif/core'
+
+import {type Failure, failureOf, rememberFailure, renderFailure} from './cli/failure.js'
+import {JsonStream} from './cli/json-stream.js'
+import {print} from './cli/output.js'
+import {createProgress, type Progress} from './cli/progress.js'
+import {Interruption} from './cli/signals.js'
+import {EXIT} from './exit-codes.js'
+
+/** Flags of every command, parsed. */
+export interface OutputFlags {
+  readonly progress: boolean
+  readonly 'progress-interval'?: number | undefined
+}
+
+export const outputFlags = {
+  json: Flags.boolean({
+    description: 'print one JSON document on standard output instead, for errors too',
+    helpGroup: 'OUTPUT',
+  }),
+  progress: Flags.boolean({
+    allowNo: true,
+    default: true,
+    description: 'show progress on standard error when it is a terminal',
+    helpGroup: 'OUTPUT',
+  }),
+  'progress-interval': Flags.integer({
+    description: 'without a terminal, print a progress line on standard error at most every so many seconds',
+    helpGroup: 'OUTPUT',
+    helpValue: 'SECONDS',
+    min: 1,
+  }),
+}
+
+/**
+ * What every command shares: one JSON document under `--json`, exit codes, errors, progress, Ctrl-C.
+ * A command parses, calls the layers below, prints for people and returns its typed result.
+ */
+export abstract class BaseCommand extends Command {
+  static override baseFlags = outputFlags
+  static override enableJsonFlag = true
+
+  #exitCode: number = EXIT.done
+  readonly #interruption = new Interruption()
+  #progress: Progress | undefined
+  #stream: JsonStream | undefined
+
+  /** The name and version of the command's JSON document. */
+  get schema(): string {
+    return `${this.config.bin}/${(this.id ?? 'command').replaceAll(':', '-')}/v1`
+  }
+
+  /** Aborts on the first Ctrl-C, SIGTERM or SIGHUP. */
+  protected get signal(): AbortSignal {
+    return this.#interruption.signal
+  }
+
+  /**
+   * Sets both exit statuses that the framework knows. Under `--json` the error is printed here and ends here,
+   * else it goes on to `main`, which prints it for people.
+   */
+  protected override async catch(thrown: Error): Promise<void> {
+    this.#progress?.stop()
+    const failure = this.#failureOf(thrown)
+    process.exitCode = failure.exitCode
+    if (!this.jsonEnabled() || failure.quiet) throw rememberFailure(thrown, failure)
+    if (this.#stream) await this.#stream.end({error: failure.error, exitCode: failure.exitCode})
+    else this.logJson(this.toErrorJson(thrown))
+    if (process.env['DEBUG']) process.stderr.write(renderFailure(failure, thrown))
+  }
+
+  /** Ends the document that `streamJson` began. */
+  protected async endJson(tail: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#stream?.end({...tail, exitCode: this.#exitCode})
+  }
+
+  /** The result is sound, and it is bad news: sets the status that the process ends with. */
+  protected exitWith(code: number): void {
+    this.#exitCode = code
+    process.exitCode = code
+  }
+
+  protected override async finally(error: Error | undefined): Promise<void> {
+    this.#progress?.stop()
+    this.#interruption.dispose()
+    await super.finally(error)
+  }
+
+  override logJson(json: unknown): void {
+    if (!this.#stream) print(JSON.stringify(json, undefined, 2))
+  }
+
+  /** A remark for people, on standard error; nothing under `--json`. */
+  protected note(text: string): void {
+    if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
+  }
+
+  /** Lines for people, on standard output; nothing under `--json`. */
+  protected print(...lines: readonly string[]): void {
+    this.#progress?.stop()
+    if (!this.jsonEnabled()) print(...lines)
+  }
+
+  protected async startProgress(flags: OutputFlags): Promise<Progress> {
+    this.#progress = await createProgress({
+      enabled: flags.progress && !this.jsonEnabled(),
+      interval: flags['progress-interval'],
+    })
+    return this.#progress
+  }
+
+  /**
+   * Begins a document too long to hold: `--json` prints it and not the command's result. It is made whole by the
+   * command's own `end`, or with an `error` member when the command fails.
+   */
+  protected streamJson(head: Readonly<Record<string, unknown>>, name: string): JsonStream {
+    this.#stream = new JsonStream({schema: this.schema, ...head}, name)
+    return this.#stream
+  }
+
+  override toErrorJson(thrown: unknown): {error: Failure['error']; exitCode: number; schema: string} {
+    const {error, exitCode} = this.#failureOf(thrown)
+    return {error, exitCode, schema: this.schema}
+  }
+
+  override toSuccessJson(result: unknown): Record<string, unknown> {
+    return {schema: this.schema, ...(result as object), exitCode: this.#exitCode}
+  }
+
+  #failureOf(thrown: unknown): Failure {
+    // Whatever broke when the work was told to stop, it broke because of that.
+    const cause = this.signal.aborted ? this.signal.reason : thrown
+    return failureOf(cause, `${this.config.bin} ${(this.id ?? '').replaceAll(':', ' ')} --help`)
+  }
+}

@@ -1,0 +1,50 @@
+import {randomBytes} from 'node:crypto'
+import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises'
+import {basename, dirname, join} from 'node:path'
+
+import {InvalidArgumentError} from '../errors.js'
+
+/**
+ * A file that appears whole or not at all: written beside its place, synced, then renamed.
+ * An existing file stays as it was until then, and keeps its permissions.
+ */
+export class AtomicFile {
+  readonly #handle: FileHandle
+  readonly #path: string
+  readonly #temporary: string
+
+  private constructor(path: string, temporary: string, handle: FileHandle) {
+    this.#path = path
+    this.#temporary = temporary
+    this.#handle = handle
+  }
+
+  /** @throws InvalidArgumentError when `path` is a folder or a device */
+  static async create(path: string): Promise<AtomicFile> {
+    const there = await stat(path).catch(() => {})
+    if (there && !there.isFile()) throw new InvalidArgumentError(`${path}: not a regular file`)
+    const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
+    const handle = await open(temporary, 'wx', there ? there.mode % 0o1000 : 0o666)
+    return new AtomicFile(path, temporary, handle)
+  }
+
+  async commit(): Promise<void> {
+    await this.#handle.sync()
+    await this.#handle.close()
+    await rename(this.#temporary, this.#path)
+  }
+
+  /** Leaves nothing behind. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => {})
+    await rm(this.#temporary, {force: true})
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    let offset = 0
+    while (offset < chunk.length) {
+      const {bytesWritten} = await this.#handle.write(chunk, offset)
+      offset += bytesWritten
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import {createHash, randomBytes} from 'node:crypto'
+import {createReadStream} from 'node:fs'
+import {type FileHandle, open, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+
+import {throwIfAborted} from './abort.js'
+import {bufferSource, type ContentSource, readableOf} from './content-source.js'
+
+/** Kept in memory up to this; what is longer goes to a file. */
+const MEMORY_BYTES = 4 * 1024 * 1024
+
+export interface SpoolOptions {
+  /** Where the file is made, default the system's folder for temporary ones. */
+  readonly dir?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A stream's bytes, kept so that they can be read again, and their SHA-256 in hex. */
+export interface Spooled extends ContentSource {
+  dispose(): Promise<void>
+  readonly sha256: string
+}
+
+/**
+ * Reads a stream of unknown length to its end: small ones into memory, others into a file that has no name any more
+ * once it is open (where the system allows), so that nothing is left behind however the process ends.
+ * @throws what the stream or the file system throws; InterruptedError
+ */
+export async function spool(
+  stream: AsyncIterable<unknown>,
+  {dir = tmpdir(), signal}: SpoolOptions = {},
+): Promise<Spooled> {
+  const hash = createHash('sha256')
+  let memory: Buffer[] = []
+  let file: SpoolFile | undefined
+  let size = 0
+  try {
+    for await (const piece of stream) {
+      throwIfAborted(signal)
+      const chunk = Buffer.from(piece as Uint8Array)
+      hash.update(chunk)
+      size += chunk.length
+      if (file) await file.handle.writeFile(chunk)
+      else memory.push(chunk)
+      if (file || size <= MEMORY_BYTES) continue
+      file = await SpoolFile.create(dir)
+      for (const kept of memory) await file.handle.writeFile(kept)
+      memory = []
+    }
+  } catch (error) {
+    await file?.dispose()
+    throw error
+  }
+
+  const sha256 = hash.digest('hex')
+  const source = file ? fileOf(file, size) : {...bufferSource(Buffer.concat(memory)), async dispose() {}}
+  return {...source, sha256}
+}
+
+class SpoolFile {
+  readonly handle: FileHandle
+  readonly #path: string | undefined
+
+  private constructor(handle: FileHandle, path: string | undefined) {
+    this.handle = handle
+    this.#path = path
+  }
+
+  static async create(dir: string): Promise<SpoolFile> {
+    const path = join(dir, `kloset-oci-${randomBytes(8).toString('hex')}.spool`)
+    const handle = await open(path, 'wx+', 0o600)
+    const unlinked = await rm(path).then(
+      () => true,
+      () => false,
+    )
+    return new SpoolFile(handle, unlinked ? undefined : path)
+  }
+
+  async dispose(): Promise<void> {
+    await this.handle.close()
+    if (this.#path !== undefined) await rm(this.#path, {force: true})
+  }
+}
+
+function fileOf(file: SpoolFile, size: number) {
+  return {
+    dispose: async () => file.dispose(),
+    open({length, offset}: {readonly length?: number; readonly offset: number} = {offset: 0}) {
+      const end = length === undefined ? size - 1 : offset + length - 1
+      if (end < offset) return readableOf(Buffer.alloc(0))
+      return createReadStream('', {autoClose: false, end, fd: file.handle.fd, highWaterMark: 256 * 1024, start: offset})
+    },
+    size,
+  }
+}

@@ -1,0 +1,71 @@
+import {expect} from 'chai'
+import {PassThrough} from 'node:stream'
+
+import type {Clock} from '../../../src/util/clock.js'
+
+import {createProgress} from '../../../src/cli/progress.js'
+
+function pipe() {
+  const stream = new PassThrough() as NodeJS.WriteStream & PassThrough
+  const text = () => (stream.read() as Buffer | null)?.toString() ?? ''
+  return {stream, text}
+}
+
+function manualClock() {
+  let now = 0
+  const clock: Clock = {now: () => now, async sleep() {}}
+  return {
+    clock,
+    pass(milliseconds: number) {
+      now += milliseconds
+    },
+  }
+}
+
+describe('progress', () => {
+  it('is silent where no terminal watches', async () => {
+    const {stream, text} = pipe()
+    const progress = await createProgress({enabled: true, stream})
+    progress.update('one')
+    progress.stop()
+    expect(text()).to.equal('')
+  })
+
+  it('prints a plain line an interval when asked, the latest one', async () => {
+    const {stream, text} = pipe()
+    const {clock, pass} = manualClock()
+    const progress = await createProgress({clock, enabled: true, interval: 10, stream})
+    for (let second = 1; second <= 25; second++) {
+      pass(1000)
+      progress.update(`at ${second}`)
+    }
+
+    expect(text()).to.equal('at 10\nat 20\n')
+  })
+
+  it('is silent when switched off, whoever watches', async () => {
+    const {stream, text} = pipe()
+    stream.isTTY = true
+    const {clock, pass} = manualClock()
+    const progress = await createProgress({clock, enabled: false, interval: 1, stream})
+    pass(60_000)
+    progress.update('one')
+    expect(text()).to.equal('')
+  })
+
+  it('shows no spinner in a build job, though it has a terminal', async () => {
+    const {stream, text} = pipe()
+    stream.isTTY = true
+    const before = process.env['CI']
+    process.env['CI'] = 'true'
+    try {
+      const progress = await createProgress({enabled: true, stream})
+      progress.update('one')
+      progress.stop()
+      expect(text()).to.equal('')
+    } finally {
+      if (before === undefined) delete process.env['CI']
+      else process.env['CI'] = before
+    }
+  })
+})

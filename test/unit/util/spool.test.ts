@@ -1,0 +1,69 @@
+import {expect} from 'chai'
+import {createHash, randomBytes} from 'node:crypto'
+import {readdirSync} from 'node:fs'
+import {Readable} from 'node:stream'
+import {buffer} from 'node:stream/consumers'
+
+import {hasCode} from '../../../src/errors.js'
+import {spool} from '../../../src/util/spool.js'
+import {failureOf} from '../../helpers/failure.js'
+import {scratchDir} from '../../helpers/hooks.js'
+
+async function* pieces(bytes: Buffer, length: number): AsyncGenerator<Buffer> {
+  for (let offset = 0; offset < bytes.length; offset += length) yield bytes.subarray(offset, offset + length)
+}
+
+describe('spool', () => {
+  const sizes = [0, 1, 4 * 1024 * 1024, 4 * 1024 * 1024 + 1, 9_000_001]
+  for (const size of sizes) {
+    it(`keeps ${size} bytes, reads them twice and in part, and knows their digest`, async () => {
+      const bytes = randomBytes(size)
+      const dir = scratchDir('spool')
+      const source = await spool(Readable.from(pieces(bytes, 300_000)), {dir})
+      expect(source.size).to.equal(size)
+      expect(source.sha256).to.equal(createHash('sha256').update(bytes).digest('hex'))
+      for (let time = 0; time < 2; time++) expect(bytes.equals(await buffer(source.open()))).to.equal(true)
+      const offset = Math.floor(size / 2)
+      expect(
+        bytes
+          .subarray(offset, offset + 7)
+          .equals(await buffer(source.open({length: Math.min(7, size - offset), offset}))),
+      ).to.equal(true)
+      expect(bytes.subarray(offset).equals(await buffer(source.open({offset})))).to.equal(true)
+      await source.dispose()
+      expect(readdirSync(dir)).to.deep.equal([])
+    })
+  }
+
+  it('has no file that anybody could find while it is in use', async () => {
+    const dir = scratchDir('spool')
+    const source = await spool(Readable.from(pieces(randomBytes(5_000_000), 1_000_000)), {dir})
+    if (process.platform !== 'win32') expect(readdirSync(dir)).to.deep.equal([])
+    await source.dispose()
+  })
+
+  it('leaves nothing behind when the stream breaks', async () => {
+    const dir = scratchDir('spool')
+    async function* broken() {
+      yield randomBytes(5_000_000)
+      throw new Error('broken')
+    }
+
+    const error = await failureOf(spool(Readable.from(broken()), {dir}))
+    expect((error as Error).message).to.equal('broken')
+    expect(readdirSync(dir)).to.deep.equal([])
+  })
+
+  it('stops when told to', async () => {
+    const controller = new AbortController()
+    async function* endless() {
+      for (;;) {
+        yield randomBytes(1000)
+        controller.abort()
+      }
+    }
+
+    const error = await failureOf(spool(Readable.from(endless()), {signal: controller.signal}))
+    expect(hasCode(error, 'INTERRUPTED')).to.equal(true)
+  })
+})
