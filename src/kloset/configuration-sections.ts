@@ -1,6 +1,8 @@
 import type {MsgpackWriter} from './msgpack-writer.js'
 import type {MsgpackFields} from './msgpack.js'
 
+import {StoreFormatError} from '../errors.js'
+
 export interface Argon2idParameters {
   readonly keyLen: number
   /** KiB. */
@@ -80,24 +82,31 @@ export function encodeCompression(out: MsgpackWriter, compression: CompressionCo
   out.string('EnableCRC').bool(compression.enableCrc)
 }
 
-/** Undefined for a plaintext store. */
+/**
+ * Undefined for a plaintext store.
+ * @throws StoreFormatError also when an algorithm has no name: an empty section must not pass for encryption
+ */
 export function decodeEncryption(fields: MsgpackFields | undefined): EncryptionConfiguration | undefined {
-  const kdf = fields?.child('KDFParams')
-  return (
-    fields && {
-      canary: fields.bytes('Canary'),
-      chunkSize: fields.int('ChunkSize'),
-      dataAlgorithm: fields.string('DataAlgorithm'),
-      kdf: {
-        argon2id: decodeArgon2id(kdf?.child('argon2id')),
-        kdf: kdf?.string('KDF') ?? '',
-        pbkdf2: decodePbkdf2(kdf?.child('pbkdf2')),
-        salt: kdf?.bytes('Salt') ?? Buffer.alloc(0),
-        scrypt: decodeScrypt(kdf?.child('scrypt')),
-      },
-      subKeyAlgorithm: fields.string('SubKeyAlgorithm'),
-    }
-  )
+  if (!fields) return undefined
+  const kdf = fields.child('KDFParams')
+  const encryption = {
+    canary: fields.bytes('Canary'),
+    chunkSize: fields.int('ChunkSize'),
+    dataAlgorithm: fields.string('DataAlgorithm'),
+    kdf: {
+      argon2id: decodeArgon2id(kdf?.child('argon2id')),
+      kdf: kdf?.string('KDF') ?? '',
+      pbkdf2: decodePbkdf2(kdf?.child('pbkdf2')),
+      salt: kdf?.bytes('Salt') ?? Buffer.alloc(0),
+      scrypt: decodeScrypt(kdf?.child('scrypt')),
+    },
+    subKeyAlgorithm: fields.string('SubKeyAlgorithm'),
+  }
+  if ([encryption.dataAlgorithm, encryption.kdf.kdf, encryption.subKeyAlgorithm].includes('')) {
+    throw new StoreFormatError('CONFIG: Encryption names no algorithm')
+  }
+
+  return encryption
 }
 
 export function encodeEncryption(out: MsgpackWriter, encryption: EncryptionConfiguration): void {
