@@ -19,6 +19,8 @@ export interface Diagnostic {
 
 export interface ResponseErrorOptions {
   readonly attempts: number
+  /** Instead of the one that follows from the status. */
+  readonly code?: ErrorCode | undefined
   readonly diagnostics: readonly Diagnostic[]
   readonly method: HttpMethod
   /** Said instead of a missing message: that the answer was a web page, for example. */
@@ -51,7 +53,7 @@ export class RegistryResponseError extends KlosetOciError {
     const {attempts, diagnostics, method, retryAfterMs, status} = options
     const url = redactUrl(options.url)
     const retryAfter = retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
-    super(codeOf(status), messageFor(options, url), {
+    super(options.code ?? codeOf(status), messageFor(options, url), {
       facts: {
         attempts,
         status,

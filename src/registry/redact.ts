@@ -1,5 +1,5 @@
 /** Query parameters that carry no secret and that a reader needs to see. */
-const HARMLESS = new Set(['artifactType', 'digest', 'from', 'last', 'mount', 'n', 'ns'])
+const HARMLESS = new Set(['artifactType', 'digest', 'from', 'last', 'mount', 'n', 'ns', 'scope', 'service'])
 
 /** The only way a URL gets into an error, an event or a log: no user info, no fragment, no value of an unknown query. */
 export function redactUrl(url: string | URL): string {

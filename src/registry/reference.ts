@@ -3,6 +3,7 @@ import {isIPv4, isIPv6} from 'node:net'
 import {InvalidReferenceError} from '../errors.js'
 import {type Digest, isDigest} from './digest.js'
 import {plainText} from './redact.js'
+import {isTag} from './tag.js'
 
 /** A repository of a registry, and perhaps one thing in it. */
 export interface Reference {
@@ -22,14 +23,9 @@ const LAYOUT_SCHEME = 'oci-layout:'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests */
 const REPOSITORY = /^[\da-z]+(?:(?:\.|__?|-+)[\da-z]+)*(?:\/[\da-z]+(?:(?:\.|__?|-+)[\da-z]+)*)*$/
-const TAG = /^\w[\w.-]{0,127}$/
 const HOST_LABEL = /^[\da-z](?:[\da-z_-]{0,61}[\da-z])?$/
 /** Of host, slash and path together: what registries and other clients agree on. */
 const MAX_NAME_LENGTH = 255
-
-export function isTag(value: string): boolean {
-  return TAG.test(value)
-}
 
 export function isRepositoryName(value: string): boolean {
   return value.length <= MAX_NAME_LENGTH && REPOSITORY.test(value)

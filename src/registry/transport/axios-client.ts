@@ -7,10 +7,11 @@ import type {HttpClient, HttpHeaders, HttpRequest, HttpResponse} from './http.js
 import type {RequestObserver, Timeouts} from './options.js'
 
 import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
+import {interruption} from '../../util/abort.js'
 import {redactUrl} from '../redact.js'
 import {type Route, Routes} from './agents.js'
 import {BodyStream} from './body-stream.js'
-import {codeOf, explainFailure, interrupted, TimeoutError} from './failures.js'
+import {codeOf, explainFailure, TimeoutError} from './failures.js'
 import {type TlsConnectOptions} from './tls.js'
 import {Watchdog} from './watchdog.js'
 
@@ -125,7 +126,7 @@ class Exchange {
     const clientRequest = (route.secure ? https : http).request(merged, onResponse)
     this.#clientRequest = clientRequest
     this.#watchdog = new Watchdog(clientRequest, timeouts)
-    const onAbort = () => clientRequest.destroy(signal && interrupted(signal))
+    const onAbort = () => clientRequest.destroy(signal && interruption(signal))
     signal?.addEventListener('abort', onAbort, {once: true})
     if (signal?.aborted) onAbort()
     clientRequest.once('close', () => {
@@ -146,7 +147,7 @@ class Exchange {
 
   constructor(options: ExchangeOptions) {
     const {signal} = options.request
-    if (signal?.aborted) throw interrupted(signal)
+    if (signal?.aborted) throw interruption(signal)
     this.#options = options
     this.body = options.request.body && this.#openBody(options.request.body.open(), options.request.body.size)
   }
@@ -161,7 +162,7 @@ class Exchange {
     const {signal} = request
     this.#watchdog?.stop()
     this.#status = status
-    const onAbort = () => body.destroy(signal && interrupted(signal))
+    const onAbort = () => body.destroy(signal && interruption(signal))
     const body = new BodyStream({
       done: (bytes, error) => {
         signal?.removeEventListener('abort', onAbort)
@@ -201,7 +202,7 @@ class Exchange {
 
   #failureOf(thrown: unknown): Error {
     const {method, signal, url} = this.#options.request
-    if (signal?.aborted) return interrupted(signal)
+    if (signal?.aborted) return interruption(signal)
     if (this.#sourceError) return this.#sourceError
     return explainFailure(thrown, method, url)
   }

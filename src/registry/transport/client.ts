@@ -1,6 +1,9 @@
 import type {HttpClient} from './http.js'
 import type {HttpClientOptions} from './options.js'
 
+import {systemClock} from '../../util/clock.js'
+import {withAuth} from '../auth/auth-client.js'
+import {standardCredentials} from '../auth/credentials.js'
 import {AxiosClient} from './axios-client.js'
 import {withRedirects} from './redirect.js'
 import {RetryPolicy, withRetry} from './retry.js'
@@ -24,7 +27,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     tls: tlsConnectOptions(options.tls),
     userAgent: options.userAgent,
   })
-  return withRetry(withRedirects(wire), retryPolicyOf(options))
+  const origin = new URL(options.origin)
+  return withAuth(withRetry(withRedirects(wire), retryPolicyOf(options)), {
+    clock: options.clock ?? systemClock,
+    credentials: options.credentials ?? standardCredentials(),
+    origin,
+    target: {registry: options.registry ?? origin.host, repository: options.repository},
+  })
 }
 
 /** The policy that `createHttpClient` gives its requests, for units that the caller restarts itself. */

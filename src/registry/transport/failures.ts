@@ -1,4 +1,4 @@
-import {type ErrorOptions, type Facts, InterruptedError, KlosetOciError, messageOf} from '../../errors.js'
+import {type ErrorOptions, type Facts, KlosetOciError, messageOf} from '../../errors.js'
 import {plainText, redactUrl} from '../redact.js'
 
 /** What kept an answer from coming. */
@@ -52,12 +52,6 @@ export class TransportError extends KlosetOciError {
 }
 
 const RETRYABLE: ReadonlySet<TransportReason> = new Set(['refused', 'reset', 'timeout', 'unreachable'])
-
-/** What the caller of an ended signal gets. */
-export function interrupted(signal: AbortSignal): InterruptedError {
-  const {reason} = signal
-  return reason instanceof InterruptedError ? reason : new InterruptedError('interrupted', {cause: reason})
-}
 
 /** A limit of ours ran out. Raised inside the transport, explained by `explainFailure`. */
 export class TimeoutError extends Error {

@@ -1,5 +1,5 @@
 import type {Clock} from '../../util/clock.js'
-import type {CredentialSource} from '../auth/credentials.js'
+import type {CredentialSource} from '../auth/credential.js'
 
 /** Which certificates are believed, and which one is shown. Files are PEM and read once, when the client is made. */
 export interface TlsOptions {

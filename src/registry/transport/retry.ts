@@ -2,10 +2,11 @@ import type {HttpClient, HttpRequest} from './http.js'
 import type {RetryOptions} from './options.js'
 
 import {messageOf} from '../../errors.js'
+import {throwIfAborted} from '../../util/abort.js'
 import {type Clock, systemClock} from '../../util/clock.js'
 import {RegistryResponseError} from '../errors.js'
 import {discard} from './body.js'
-import {interrupted, TransportError} from './failures.js'
+import {TransportError} from './failures.js'
 import {parseRetryAfter} from './retry-after.js'
 
 /** How a try ended: in an answer, or in none. */
@@ -57,15 +58,15 @@ export class RetryPolicy {
 
   /** @throws InterruptedError when `signal` ends the pause */
   async pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) throw interrupted(signal)
+    throwIfAborted(signal)
     try {
       await this.clock.sleep(milliseconds, signal)
     } catch (error) {
-      if (signal?.aborted) throw interrupted(signal)
+      throwIfAborted(signal)
       throw new Error(`the clock failed: ${messageOf(error)}`, {cause: error})
     }
 
-    if (signal?.aborted) throw interrupted(signal)
+    throwIfAborted(signal)
   }
 }
 

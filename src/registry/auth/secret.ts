@@ -1,0 +1,33 @@
+import {inspect} from 'node:util'
+
+const HIDDEN = '<secret>'
+
+/** A password or token. However it is printed, logged or serialised, it shows nothing; only `reveal` gives it away. */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  equals(other: Secret): boolean {
+    return this.#value === other.#value
+  }
+
+  [inspect.custom](): string {
+    return HIDDEN
+  }
+
+  /** The text itself, for the one place that sends or stores it. */
+  reveal(): string {
+    return this.#value
+  }
+
+  toJSON(): string {
+    return HIDDEN
+  }
+
+  toString(): string {
+    return HIDDEN
+  }
+}
