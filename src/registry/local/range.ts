@@ -3,6 +3,7 @@ import type {ByteRange} from '../interfaces.js'
 import {IntegrityError, InvalidArgumentError} from '../../errors.js'
 import {isCount} from '../../util/json.js'
 import {type Descriptor} from '../descriptor.js'
+import {type Digest} from '../digest.js'
 
 /** A range cut to the content it is taken from. */
 export interface CutRange {
@@ -31,8 +32,15 @@ export function cutRange({length, offset}: ByteRange, size: number, what: string
 
 /** @throws IntegrityError when the stored size is not the one expected; an expected -1 is not checked */
 export function checkStoredSize(target: Descriptor, actual: number): void {
-  if (target.size < 0 || target.size === actual) return
-  throw new IntegrityError(`content of ${target.digest} has ${actual} bytes, expected ${target.size}`, {
-    facts: {actualSize: actual, expected: target.digest, expectedSize: target.size},
+  if (target.size >= 0 && target.size !== actual) throw sizeMismatch(target, actual)
+}
+
+export function sizeMismatch({digest, size}: Descriptor, actual: number): IntegrityError {
+  return new IntegrityError(`content of ${digest} has ${actual} bytes, expected ${size}`, {
+    facts: {actualSize: actual, expected: digest, expectedSize: size},
   })
+}
+
+export function digestMismatch(expected: Digest, actual: Digest): IntegrityError {
+  return new IntegrityError(`content of ${expected} has digest ${actual}`, {facts: {actual, expected}})
 }

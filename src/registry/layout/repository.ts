@@ -1,0 +1,152 @@
+import {opendir} from 'node:fs/promises'
+import {join} from 'node:path'
+import pMap from 'p-map'
+
+import type {Descriptor} from '../descriptor.js'
+import type {BlobLister, CallOptions, ManifestLister, ReferrerLister, Repository} from '../interfaces.js'
+import type {LayoutContext} from './context.js'
+
+import {isNotFound} from '../../errors.js'
+import {throwIfAborted} from '../../util/abort.js'
+import {type Clock, systemClock} from '../../util/clock.js'
+import {errnoOf, localIoError} from '../../util/fs-error.js'
+import {type Digest, type DigestAlgorithm, isDigest} from '../digest.js'
+import {type Referrer, referrerOf} from '../local/referrer.js'
+import {MEDIA_TYPE} from '../media-types.js'
+import {sizeOfBlob} from './blob-file.js'
+import {LayoutBlobs} from './blobs.js'
+import {GarbageCollector, type GarbageOptions, type GarbageReport} from './garbage.js'
+import {descriptorOfEntry} from './index-entry.js'
+import {ManifestFiles} from './manifest-files.js'
+import {LayoutManifests} from './manifests.js'
+
+const ALGORITHMS: readonly DigestAlgorithm[] = ['sha256', 'sha512']
+const READS_AT_ONCE = 16
+
+/**
+ * A repository in an OCI image-layout directory, which oras, crane and skopeo read and write too. Made by `openLayout`.
+ * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+export class LayoutRepository implements BlobLister, ManifestLister, ReferrerLister, Repository {
+  readonly blobs: LayoutBlobs
+  readonly location: string
+  readonly manifests: LayoutManifests
+  readonly #clock: Clock
+  readonly #context: LayoutContext
+  readonly #manifestFiles: ManifestFiles
+  /** Manifests that were looked into for a subject; most have none. */
+  readonly #referrers = new Map<Digest, Referrer | undefined>()
+
+  constructor(context: LayoutContext, clock: Clock = systemClock) {
+    this.#clock = clock
+    this.#context = context
+    this.location = context.location
+    this.#manifestFiles = new ManifestFiles(context)
+    this.blobs = new LayoutBlobs(context)
+    this.manifests = new LayoutManifests(context, this.blobs, this.#manifestFiles)
+  }
+
+  /** Every blob of the layout, manifests among them: an image layout keeps both in one place. */
+  async *blobDigests({signal}: CallOptions = {}): AsyncIterable<Descriptor> {
+    for (const algorithm of ALGORITHMS) {
+      for await (const name of namesOf(this.#context.files.blobDir(algorithm))) {
+        throwIfAborted(signal)
+        const digest = `${algorithm}:${name}`
+        if (!isDigest(digest)) continue
+        const size = await sizeOfBlob(this.#context.files, digest).catch((error: unknown) => {
+          // Deleted while we looked.
+          if (isNotFound(error)) return
+          throw error
+        })
+        if (size !== undefined) yield {digest, mediaType: MEDIA_TYPE.octetStream, size}
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#context.index.close()
+  }
+
+  /**
+   * Removes blobs that no manifest reaches, and unfinished files of writers that died. Safe beside writers: young blobs
+   * stay, and a push that counts on an old one touches it first.
+   * @throws IntegrityError when a manifest cannot be read; nothing is removed then
+   */
+  async collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
+    throwIfAborted(options.signal)
+    return new GarbageCollector(this.#context, this.#manifestFiles, this.#clock, options).run()
+  }
+
+  async *manifestDigests({signal}: CallOptions = {}): AsyncIterable<Descriptor> {
+    const index = await this.#context.index.read(signal)
+    const digests = new Set(index.digests())
+    for (const digest of digests) {
+      throwIfAborted(signal)
+      const [entry] = index.ofDigest(digest)
+      if (entry) yield descriptorOfEntry(entry)
+    }
+
+    for await (const child of this.#manifestFiles.walk(index)) {
+      throwIfAborted(signal)
+      if (digests.has(child.digest)) continue
+      digests.add(child.digest)
+      if (await exists(this.#context, child.digest)) yield child
+    }
+  }
+
+  async ping({signal}: CallOptions = {}): Promise<void> {
+    await this.#context.index.read(signal)
+  }
+
+  async *referrers(subject: Digest, {signal}: CallOptions = {}): AsyncIterable<Descriptor> {
+    const manifests: Descriptor[] = []
+    for await (const descriptor of this.manifestDigests({signal})) manifests.push(descriptor)
+    const unknown = manifests.filter(({digest}) => !this.#referrers.has(digest))
+    await pMap(unknown, (descriptor) => this.#lookInto(descriptor, signal), {concurrency: READS_AT_ONCE})
+    for (const {digest} of manifests) {
+      const referrer = this.#referrers.get(digest)
+      if (referrer?.subject === subject) yield referrer.descriptor
+    }
+  }
+
+  async *tags({signal}: CallOptions = {}): AsyncIterable<string> {
+    const index = await this.#context.index.read(signal)
+    for (const tag of index.sortedTags()) {
+      throwIfAborted(signal)
+      yield tag
+    }
+
+    throwIfAborted(signal)
+  }
+
+  async #lookInto(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<void> {
+    throwIfAborted(signal)
+    let bytes: Buffer
+    try {
+      bytes = await this.#manifestFiles.read(descriptor)
+    } catch {
+      // A manifest that cannot be read is found where it is asked for; here it refers to nothing that can be told.
+      return
+    }
+
+    this.#referrers.set(descriptor.digest, referrerOf({bytes, mediaType: descriptor.mediaType}, descriptor))
+  }
+}
+
+async function exists({files}: LayoutContext, digest: Digest): Promise<boolean> {
+  return sizeOfBlob(files, digest).then(
+    () => true,
+    (error: unknown) => {
+      if (isNotFound(error)) return false
+      throw error
+    },
+  )
+}
+
+async function* namesOf(dir: string): AsyncGenerator<string> {
+  try {
+    for await (const entry of await opendir(dir)) yield entry.name
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'list', join(dir))
+  }
+}
