@@ -8,3 +8,18 @@ export function random(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }
+
+/** Draws from one seeded generator: a failure names its seed and can be had again. */
+export interface Random {
+  /** An integer from 0 to `limit` - 1. */
+  below(limit: number): number
+  bytes(length: number): Buffer
+}
+
+export function seeded(seed: number): Random {
+  const next = random(seed)
+  return {
+    below: (limit) => Math.floor(next() * limit),
+    bytes: (length) => Buffer.from(Array.from({length}, () => Math.floor(next() * 256))),
+  }
+}
