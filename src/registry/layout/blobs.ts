@@ -43,7 +43,7 @@ export class LayoutBlobs implements BlobIngester, BlobStore {
     await this.#context.files.makeDir(dir)
     try {
       await fs.link(from.#context.files.blobPath(digest), target)
-      await this.#context.files.syncDir(dir)
+      this.#context.files.markDirty(dir)
       return true
     } catch (error) {
       const errno = errnoOf(error)
@@ -79,7 +79,8 @@ export class LayoutBlobs implements BlobIngester, BlobStore {
       if (errnoOf(error) === 'ENOENT') throw new NotFoundError(`${location}: no blob ${digest}`, {facts: {digest}})
       throw localIoError(error, 'delete', path)
     })
-    await files.syncDir(files.blobDir(algorithmOf(digest)))
+    files.markDirty(files.blobDir(algorithmOf(digest)))
+    await files.syncDirs()
   }
 
   async fetch(target: Descriptor, {range, signal}: FetchOptions = {}): Promise<Readable> {

@@ -2,7 +2,7 @@ import type {BigIntStats} from 'node:fs'
 
 import {randomUUID} from 'node:crypto'
 import fs from 'node:fs/promises'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, encodedOf} from '../digest.js'
@@ -22,6 +22,8 @@ export class LayoutFiles {
   readonly markerPath: string
   readonly privateDir: string
   readonly tempDir: string
+  /** Folders with entries that are not on the disk yet, and how often each was changed. */
+  readonly #dirty = new Map<string, number>()
   readonly #durable: boolean
   readonly #made = new Set<string>()
   readonly #sync = new GroupSync()
@@ -50,14 +52,17 @@ export class LayoutFiles {
     if (this.#durable) await fileOperation('flush', path, () => handle.datasync())
   }
 
-  /** Moves a finished temporary file to its place, replacing what is there. */
-  async install(handle: fs.FileHandle, temporary: string, path: string, dir: string): Promise<void> {
+  /**
+   * Moves a finished temporary file to its place, replacing what is there. Its content is on the disk before its name
+   * is seen; the name itself is when `syncDirs` has run.
+   */
+  async install(handle: fs.FileHandle, temporary: string, path: string): Promise<void> {
     await this.flush(handle, temporary)
     await fileOperation('write', path, async () => {
       await handle.close()
       await fs.rename(temporary, path)
     })
-    await this.syncDir(dir)
+    this.markDirty(dirname(path))
   }
 
   /** Makes a folder of the layout, once per process unless it has vanished since. */
@@ -67,9 +72,20 @@ export class LayoutFiles {
     this.#made.add(dir)
   }
 
-  /** Brings a folder's entries to the disk; callers that come together share one fsync. */
-  async syncDir(dir: string): Promise<void> {
-    if (this.#durable) await fileOperation('flush folder', dir, () => this.#sync.sync(dir))
+  /** A folder whose entries were changed: the next `syncDirs` flushes it. */
+  markDirty(dir: string): void {
+    this.#dirty.set(dir, (this.#dirty.get(dir) ?? 0) + 1)
+  }
+
+  /** Brings the names of all installed files to the disk; callers that come together share one fsync of a folder. */
+  async syncDirs(): Promise<void> {
+    await Promise.all(
+      [...this.#dirty].map(async ([dir, changes]) => {
+        if (this.#durable) await fileOperation('flush folder', dir, () => this.#sync.sync(dir))
+        // Stays marked when it was changed meanwhile, so that nobody passes by a flush that has not ended.
+        if (this.#dirty.get(dir) === changes) this.#dirty.delete(dir)
+      }),
+    )
   }
 
   /** A new file to write to, in the same file system as the layout. */
@@ -94,11 +110,12 @@ export class LayoutFiles {
   }
 
   /** Writes a small file in one go, atomically. */
-  async writeAtomically(path: string, dir: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  async writeAtomically(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
     const {handle, path: temporary} = await this.temporary()
     try {
       for (const chunk of chunks) await fileOperation('write', path, () => handle.writeFile(chunk))
-      await this.install(handle, temporary, path, dir)
+      await this.install(handle, temporary, path)
+      await this.syncDirs()
     } catch (error) {
       await discard(handle, temporary)
       throw error

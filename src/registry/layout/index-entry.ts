@@ -19,6 +19,8 @@ export interface IndexEntry {
   readonly tag?: string
 }
 
+const PLAIN_TYPE = /^[\w+./-]+$/
+
 const PLAIN_FIELDS = new Set(['annotations', 'artifactType', 'digest', 'mediaType', 'size'])
 
 /**
@@ -77,8 +79,13 @@ export function parseEntry(json: string, what: string, interner: Interner): Inde
 }
 
 /** The entry's JSON as it stands in `index.json`. */
-export function formatEntry({artifactType, digest, mediaType, name, raw, size}: IndexEntry): string {
+export function formatEntry({artifactType, digest, mediaType, name, raw, size, tag}: IndexEntry): string {
   if (raw !== undefined) return raw
+  if (artifactType === undefined && tag !== undefined && tag === name && PLAIN_TYPE.test(mediaType)) {
+    // The usual entry, with nothing in it that JSON would escape: several times faster than JSON.stringify.
+    return `{"mediaType":"${mediaType}","digest":"${digest}","size":${size},"annotations":{"${ANNOTATION.refName}":"${tag}"}}`
+  }
+
   return JSON.stringify({
     digest,
     mediaType,

@@ -105,12 +105,15 @@ export async function saveIndex(
       await fileOperation('write', files.indexPath, () => handle.writeFile(piece))
     }
 
+    // What the index names is on the disk before the index is.
+    await files.syncDirs()
     if (!(await isCurrent())) {
       await discard(handle, path)
       return {saved: false}
     }
 
-    await files.install(handle, path, files.indexPath, files.root)
+    await files.install(handle, path, files.indexPath)
+    await files.syncDirs()
   } catch (error) {
     await discard(handle, path)
     throw error

@@ -7,6 +7,9 @@ import {type Clock, systemClock} from '../../util/clock.js'
 import {type LoadedIndex, loadIndex, saveIndex, stampIndex, TIME_STEP_MS} from './index-file.js'
 import {IndexDraft, type LayoutIndex} from './index-model.js'
 
+/** How often a busy writer looks whether another one waits. */
+const ASK_FOR_WAITERS_MS = 50
+
 /** Under a writer that never rests, a reader takes what it has after so many loads. */
 const MAX_LOADS = 5
 
@@ -16,6 +19,8 @@ export interface IndexChange<T> {
   readonly after?: ((index: LayoutIndex, value: T) => Promise<void>) | undefined
   /** Edits the draft, which earlier changes may have edited too. Throws before its first edit or not at all. */
   readonly edit: (draft: IndexDraft) => Promise<T> | T
+  /** Runs before any edit with the lock held, at the same time as that of other changes. */
+  readonly prepare?: (() => Promise<void>) | undefined
 }
 
 interface Pending {
@@ -23,6 +28,7 @@ interface Pending {
   /** Ends the change after its write. */
   finish(index: LayoutIndex): Promise<void>
   isSettled(): boolean
+  prepare(): Promise<void>
   reject(error: unknown): void
 }
 
@@ -34,6 +40,7 @@ interface Pending {
  * the file's status tells that it changed.
  */
 export class IndexStore {
+  #askedForWaiters = 0
   readonly #clock: Clock
   readonly #files: LayoutFiles
   #isOurs = false
@@ -94,8 +101,6 @@ export class IndexStore {
 
       const pending: Pending = {
         async edit(draft) {
-          // From here on the change may be written: an abort can no longer promise that it was not.
-          signal?.removeEventListener('abort', onAbort)
           value = await change.edit(draft)
         },
         async finish(index) {
@@ -103,6 +108,11 @@ export class IndexStore {
           settle(() => resolve(value as T))
         },
         isSettled: () => isSettled,
+        async prepare() {
+          // From here on the change may be written: an abort can no longer promise that it was not.
+          signal?.removeEventListener('abort', onAbort)
+          await change.prepare?.()
+        },
         reject(error) {
           settle(() => reject(error instanceof Error ? error : new Error(messageOf(error))))
         },
@@ -120,6 +130,7 @@ export class IndexStore {
   }
 
   async #commit(batch: readonly Pending[]): Promise<void> {
+    await Promise.all(batch.map(async (pending) => pending.prepare().catch((error: unknown) => pending.reject(error))))
     for (;;) {
       const base = await this.#current()
       const draft = new IndexDraft(base.index)
@@ -201,6 +212,9 @@ export class IndexStore {
   }
 
   async #letOthersIn(): Promise<void> {
+    if (this.#clock.now() - this.#askedForWaiters < ASK_FOR_WAITERS_MS) return
+    this.#askedForWaiters = this.#clock.now()
+    if (!(await this.#lock.hasWaiter())) return
     await this.#clock.sleep(TIME_STEP_MS)
     await this.#giveUpLock()
     await this.#lock.giveWay()
@@ -239,7 +253,7 @@ export class IndexStore {
           if (!(await this.#hold())) continue
           batch = this.#queue.splice(0)
           await this.#commit(batch)
-          if (await this.#lock.hasWaiter()) await this.#letOthersIn()
+          await this.#letOthersIn()
         } catch (error) {
           await this.#fail(batch.length > 0 ? batch : this.#queue.splice(0), error)
         }

@@ -86,7 +86,7 @@ export class LayoutIngest implements BlobIngest {
     try {
       const dir = this.#files.blobDir(algorithmOf(digest))
       await this.#files.makeDir(dir)
-      await this.#files.install(handle, path, this.#files.blobPath(digest), dir)
+      await this.#files.install(handle, path, this.#files.blobPath(digest))
       this.#handle = undefined
       this.#path = undefined
     } catch (error) {

@@ -14,6 +14,7 @@ import {errnoOf, localIoError} from '../../util/fs-error.js'
 import {algorithmOf, type Digest} from '../digest.js'
 import {describePushed, type ManifestPushOptions} from '../local/push.js'
 import {parseManifestReference, parseTag} from '../tag.js'
+import {sizeOfBlob} from './blob-file.js'
 import {assertWritable, type LayoutContext} from './context.js'
 import {descriptorOfEntry, entryOf} from './index-entry.js'
 
@@ -62,12 +63,12 @@ export class LayoutManifests implements ManifestStore {
     await this.#store(descriptor, manifest.bytes, signal)
     await this.#context.index.update(
       {
-        edit: async (draft) => {
-          // Another process may have removed the same manifest since: under the lock it cannot any more.
-          if (!(await this.#blobs.keep(descriptor))) await this.#store(descriptor, manifest.bytes)
+        edit(draft) {
           if (tag === undefined) draft.addUntagged(entryOf(descriptor))
           else draft.setTag(tag, entryOf(descriptor))
         },
+        // Another process may have removed the same manifest since: under the lock it cannot any more.
+        prepare: () => this.#storeAgain(descriptor, manifest.bytes),
       },
       signal,
     )
@@ -157,6 +158,11 @@ export class LayoutManifests implements ManifestStore {
         () => false,
       ))
     if (!isThere) await this.#blobs.push(descriptor, bufferSource(bytes), {force: true, signal})
+  }
+
+  async #storeAgain(descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
+    const size = await sizeOfBlob(this.#context.files, descriptor.digest).catch(() => -1)
+    if (size !== descriptor.size) await this.#blobs.push(descriptor, bufferSource(bytes), {force: true})
   }
 
   #unknown(digest: Digest): NotFoundError {

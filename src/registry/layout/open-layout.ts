@@ -105,11 +105,11 @@ async function makeLayout(files: LayoutFiles, path: string): Promise<void> {
   await files.makeDir(files.blobDir('sha256'))
   if (!names.includes('index.json')) {
     const empty = new LayoutIndex().serialise(new Set(), [])
-    await files.writeAtomically(files.indexPath, files.root, empty)
+    await files.writeAtomically(files.indexPath, empty)
   }
 
   const marker = Buffer.from(JSON.stringify({imageLayoutVersion: LAYOUT_VERSION}))
-  await files.writeAtomically(files.markerPath, files.root, [marker])
+  await files.writeAtomically(files.markerPath, [marker])
 }
 
 function noLayout(path: string): NotFoundError {

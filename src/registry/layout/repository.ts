@@ -65,6 +65,7 @@ export class LayoutRepository implements BlobLister, ManifestLister, ReferrerLis
 
   async close(): Promise<void> {
     await this.#context.index.close()
+    await this.#context.files.syncDirs()
   }
 
   /**
