@@ -33,8 +33,8 @@ export interface ObjectManifestOptions {
 export interface ObjectManifest {
   readonly annotations: Readonly<Record<string, string>>
   readonly artifactType: string | undefined
-  /** The config blob, when the manifest names one with a valid digest. Reading an object does not need it. */
-  readonly config: Digest | undefined
+  /** The config blob, when the manifest names one with a valid digest; size -1 when not stated. Readers do not need it. */
+  readonly config: {readonly digest: Digest; readonly size: number} | undefined
   readonly layer: Digest
   readonly layerCount: number
   /** Who wrote it: `own` manifests carry a tag annotation and a size that was counted, not guessed from a header. */
@@ -79,14 +79,20 @@ export function readObjectManifest(manifest: RawManifest, what: string): ObjectM
   const {digest, size} = layer
   if (!isString(digest) || !isDigest(digest)) throw new StoreFormatError(`${what}: layer has no valid digest`)
   const names = isStringRecord(annotations) ? annotations : {}
-  const configDigest = isObject(config) ? config['digest'] : undefined
   return {
     annotations: names,
     artifactType: isString(artifactType) ? artifactType : undefined,
-    config: isString(configDigest) && isDigest(configDigest) ? configDigest : undefined,
+    config: readConfig(config),
     layer: digest,
     layerCount: (layers as unknown[]).length,
     shape: names[ANNOTATION.refName] === undefined ? 'official' : 'own',
     size: isCount(size) && (size > 0 || digest === EMPTY_DIGEST) ? size : -1,
   }
+}
+
+function readConfig(value: unknown): ObjectManifest['config'] {
+  if (!isObject(value)) return undefined
+  const {digest, size} = value
+  if (!isString(digest) || !isDigest(digest)) return undefined
+  return {digest, size: isCount(size) ? size : -1}
 }

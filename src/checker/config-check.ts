@@ -1,0 +1,70 @@
+import type {Configuration} from '../kloset/configuration.js'
+import type {Finding} from './findings.js'
+
+import {hasCode, isNotFound, messageOf} from '../errors.js'
+import {openConfiguration} from '../kloset/configuration.js'
+import {CONFIG_TAG} from '../kloset/resource.js'
+import {MAX_CONFIG_BYTES} from '../kloset/store.js'
+import {MEDIA_TYPE} from '../registry/media-types.js'
+import {collect} from '../util/collect.js'
+import {actualOf, finding} from './failures.js'
+import {type CheckContext, checkObject, detailsOf, type ObjectResult, type Subject} from './object-check.js'
+
+const SUBJECT: Subject = {resource: 'config', tag: CONFIG_TAG}
+
+export interface ConfigResult extends ObjectResult {
+  /** When it could be read. */
+  readonly configuration?: Configuration | undefined
+}
+
+/** Looks at CONFIG and, whatever the depth of the check, into it: some hundred bytes on which all others depend. */
+export async function checkConfig(
+  context: CheckContext,
+  {secret}: {readonly secret?: Uint8Array | undefined},
+): Promise<ConfigResult> {
+  const result = await checkObject(SUBJECT, {...context, deep: false})
+  if (!result.manifest || result.size === 0) return asConfig(result)
+  const {layer} = result.manifest.content
+  const details = {...detailsOf(SUBJECT), digest: layer}
+  const {failures, onBytes, repository, signal} = context
+  let bytes: Buffer
+  try {
+    const target = {digest: layer, mediaType: MEDIA_TYPE.octetStream, size: result.size}
+    const stream = await repository.blobs.fetch(target, {signal})
+    bytes = await collect(stream, {limit: MAX_CONFIG_BYTES, what: CONFIG_TAG})
+    failures.succeeded()
+  } catch (error) {
+    if (hasCode(error, 'INTEGRITY')) {
+      const corrupt = finding('digest-mismatch', `${CONFIG_TAG}: ${error.message}`, {
+        ...details,
+        expected: layer,
+        found: actualOf(error),
+      })
+      return {...result, findings: [...result.findings, corrupt]}
+    }
+
+    const failed = isNotFound(error)
+      ? finding('blob-missing', `${CONFIG_TAG}: its content ${layer} is announced but cannot be read`, details)
+      : failures.failed(error, CONFIG_TAG, details)
+    return {...result, findings: [...result.findings, failed]}
+  }
+
+  onBytes?.(bytes.length)
+  try {
+    return {...result, configuration: await openConfiguration(bytes, {secret})}
+  } catch (error) {
+    const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'config-unreadable'
+    const unreadable = finding(kind, messageOf(error), details)
+    return {...result, findings: [...result.findings.filter(({kind: other}) => other !== 'envelope-invalid'), unreadable]}
+  }
+}
+
+/** An empty CONFIG is not one more short object: nothing of the store can be read without it. */
+function asConfig(result: ObjectResult): ConfigResult {
+  const findings: Finding[] = result.findings.map((one) =>
+    one.kind === 'envelope-invalid'
+      ? finding('config-unreadable', `${CONFIG_TAG}: is empty`, {...detailsOf(SUBJECT), digest: one.digest})
+      : one,
+  )
+  return {...result, findings}
+}

@@ -1,0 +1,159 @@
+import type {Digest} from '../registry/digest.js'
+import type {Finding, FindingDetails} from './findings.js'
+import type {CheckContext, Subject} from './object-check.js'
+
+import {hasCode, isNotFound, messageOf} from '../errors.js'
+import {EnvelopeChecker, HEADER_BYTES, KNOWN_VERSIONS, resourceOfType, unknownVersion} from '../kloset/envelope.js'
+import {CONFIG_HASHING, type Hasher, HasherPool, type Hashing} from '../kloset/hashing.js'
+import {MAC_BYTES} from '../kloset/mac.js'
+import {MEDIA_TYPE} from '../registry/media-types.js'
+import {actualOf, factsOf, finding} from './failures.js'
+
+/** The keys under which a store's MACs are made, as far as they are known. */
+export class ContentKeys {
+  readonly #config: HasherPool | undefined
+  readonly #objects: HasherPool | undefined
+
+  private constructor(config: HasherPool | undefined, objects: HasherPool | undefined) {
+    this.#config = config
+    this.#objects = objects
+  }
+
+  /** For a store whose key is known: derived from its identifier, or from its passphrase. */
+  static known(hashing: Hashing, key: Uint8Array, {encrypted}: {readonly encrypted: boolean}): ContentKeys {
+    return new ContentKeys(new HasherPool(CONFIG_HASHING, encrypted ? key : undefined), new HasherPool(hashing, key))
+  }
+
+  static unknown(): ContentKeys {
+    return new ContentKeys(undefined, undefined)
+  }
+
+  /** Whether MACs can be checked. */
+  get areKnown(): boolean {
+    return this.#objects !== undefined
+  }
+
+  /** Runs `use` with what is needed for one object: a hasher for its envelope, and one for the name of a packfile. */
+  async lend<T>(resource: Subject['resource'], use: (hasher?: Hasher, naming?: Hasher) => Promise<T>): Promise<T> {
+    const pool = resource === 'config' ? this.#config : this.#objects
+    if (!pool) return use()
+    return pool.lend((hasher) =>
+      resource === 'packfile' ? pool.lend((naming) => use(hasher, naming)) : use(hasher),
+    )
+  }
+}
+
+/** Downloads an object and checks everything that can be checked without decoding it. */
+export async function checkContent(
+  subject: Subject,
+  blob: {readonly digest: Digest; readonly size: number},
+  context: CheckContext,
+): Promise<Finding[]> {
+  return context.keys.lend(subject.resource, async (hasher, naming) => {
+    const {failures, onBytes, repository, signal} = context
+    const details: FindingDetails = {
+      digest: blob.digest,
+      object: {mac: subject.mac, resource: subject.resource},
+      snapshots: 'unknown',
+      tag: subject.tag,
+    }
+    const checker = new EnvelopeChecker(hasher)
+    const name = naming && new DataHasher(naming, blob.size)
+    try {
+      const stream = await repository.blobs.fetch({...blob, mediaType: MEDIA_TYPE.octetStream}, {signal})
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        checker.update(chunk)
+        name?.update(chunk)
+        onBytes?.(chunk.length)
+      }
+
+      failures.succeeded()
+    } catch (error) {
+      if (isNotFound(error)) {
+        failures.succeeded()
+        const message = `${subject.tag}: its content ${blob.digest} is announced but cannot be read`
+        return [finding('blob-missing', message, {...details, ...factsOf(error)})]
+      }
+
+      if (hasCode(error, 'INTEGRITY')) {
+        failures.succeeded()
+        const found = actualOf(error)
+        return [finding('digest-mismatch', `${subject.tag}: ${error.message}`, {...details, expected: blob.digest, found})]
+      }
+
+      return [failures.failed(error, subject.tag, details)]
+    }
+
+    return judgeEnvelope(subject, checker, name, details)
+  })
+}
+
+function judgeEnvelope(
+  {mac, resource, tag}: Subject,
+  checker: EnvelopeChecker,
+  name: DataHasher | undefined,
+  details: FindingDetails,
+): Finding[] {
+  let envelope: ReturnType<EnvelopeChecker['finish']>
+  try {
+    envelope = checker.finish(tag)
+  } catch (error) {
+    return [finding('envelope-invalid', messageOf(error), details)]
+  }
+
+  if (envelope.authentic === false) {
+    const found = envelope.mac.toString('hex')
+    return [finding('mac-mismatch', `${tag}: its MAC does not match its content`, {...details, found})]
+  }
+
+  const holds = resourceOfType(envelope.type)
+  if (holds !== resource) {
+    const found = holds ?? `type ${envelope.type}`
+    return [finding('type-mismatch', `${tag}: holds a ${found}`, {...details, expected: resource, found})]
+  }
+
+  if (!KNOWN_VERSIONS[resource].includes(envelope.version)) {
+    const error = unknownVersion(resource, envelope.version, tag)
+    return [
+      finding('unknown-version', error.message, {
+        ...details,
+        expected: String(error.facts['expected']),
+        found: String(error.facts['actual']),
+      }),
+    ]
+  }
+
+  const actual = name?.value()
+  if (mac !== undefined && actual !== undefined && actual !== mac) {
+    const message = `${tag}: holds the packfile ${actual}, sound but under another's tag`
+    return [finding('name-mismatch', message, {...details, expected: mac, found: actual})]
+  }
+
+  return []
+}
+
+/**
+ * The MAC of what lies inside an envelope of known size: of a packfile it is the name.
+ * @see kloset packfile/packfile_disk.go `Serialize`
+ */
+export class DataHasher {
+  readonly #end: number
+  readonly #hasher: Hasher
+  #offset = 0
+
+  constructor(hasher: Hasher, envelopeSize: number) {
+    this.#end = envelopeSize - MAC_BYTES
+    this.#hasher = hasher
+  }
+
+  update(chunk: Uint8Array): void {
+    const start = Math.min(chunk.length, Math.max(0, HEADER_BYTES - this.#offset))
+    const end = Math.max(start, Math.min(chunk.length, this.#end - this.#offset))
+    this.#offset += chunk.length
+    if (end > start) this.#hasher.update(chunk.subarray(start, end))
+  }
+
+  value(): string {
+    return this.#hasher.digest().toString('hex')
+  }
+}

@@ -1,0 +1,210 @@
+import type {CallOptions, Repository} from '../registry/interfaces.js'
+import type {Clock} from '../util/clock.js'
+
+import {hasCode, NotFoundError} from '../errors.js'
+import {type Configuration, hashingOf, macKeyOf} from '../kloset/configuration.js'
+import {CONFIG_TAG} from '../kloset/resource.js'
+import {DEFAULT_CONCURRENCY} from '../kloset/store.js'
+import {canListBlobs, canListManifests} from '../registry/interfaces.js'
+import {systemClock} from '../util/clock.js'
+import {ConfigBlobs} from './config-blobs.js'
+import {checkConfig, type ConfigResult} from './config-check.js'
+import {ContentKeys} from './content-check.js'
+import {type DataDecoder, plaintextDecoder} from './decoder.js'
+import {Failures, finding} from './failures.js'
+import {type Finding, isGap} from './findings.js'
+import {type LockContext} from './lock-check.js'
+import {detailsOf} from './object-check.js'
+import {References} from './references.js'
+import {checkStorage} from './storage-check.js'
+import {type CheckSummary, Tally} from './summary.js'
+import {TagScan} from './tag-scan.js'
+
+export type CheckPhase = 'recheck' | 'storage' | 'tags'
+
+export interface CheckProgress {
+  /** Bytes downloaded. */
+  readonly bytes: number
+  /** Tags, or items of the storage, looked at in this phase. */
+  readonly done: number
+  readonly phase: CheckPhase
+}
+
+export interface GcCheckOptions extends CallOptions {
+  readonly clock?: Clock | undefined
+  /** Requests at the same time. Default 16. */
+  readonly concurrency?: number | undefined
+  /** Decodes data of an encrypted store; a plaintext one needs none. */
+  readonly decode?: DataDecoder | undefined
+  /** Download everything: digests, envelopes, and MACs where the key is known. */
+  readonly deep?: boolean | undefined
+  readonly onProgress?: ((progress: CheckProgress) => void) | undefined
+  /** Of an encrypted store, to check its MACs. */
+  readonly secret?: Uint8Array | undefined
+}
+
+const CONFIG = {resource: 'config', tag: CONFIG_TAG} as const
+
+/**
+ * Looks at everything that a store has in a repository, and changes nothing. Iterate it for the findings as they come,
+ * then ask for its `summary`. Damage is a value; it throws for a repository that holds no store (`NotFoundError`), that
+ * cannot be listed, that lets us in no longer, or that answers nothing any more.
+ */
+export function gcCheck(repository: Repository, options: GcCheckOptions = {}): GcCheck {
+  return new GcCheck(repository, options)
+}
+
+/** Every finding at once, for stores that are known to be small. */
+export async function collectGcCheck(
+  repository: Repository,
+  options: GcCheckOptions = {},
+): Promise<{readonly findings: readonly Finding[]; readonly summary: CheckSummary}> {
+  const check = gcCheck(repository, options)
+  const findings: Finding[] = []
+  for await (const found of check) findings.push(found)
+  return {findings, summary: check.summary}
+}
+
+/** One check under way. */
+export class GcCheck implements AsyncIterable<Finding> {
+  readonly #options: GcCheckOptions
+  #progress: {done: number; phase: CheckPhase} = {done: 0, phase: 'tags'}
+  readonly #repository: Repository
+  #summary: CheckSummary | undefined
+  readonly #tally = new Tally()
+  #unknown: Finding | undefined
+
+  constructor(repository: Repository, options: GcCheckOptions = {}) {
+    this.#options = options
+    this.#repository = repository
+  }
+
+  /** What it came to, once the findings have been read to their end. */
+  get summary(): CheckSummary {
+    if (!this.#summary) throw new TypeError('the check has not been read to its end')
+    return this.#summary
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Finding> {
+    for await (const found of this.#run()) yield this.#tally.count(found)
+    this.#summary = this.#tally.summary(this.#options.deep ?? false)
+  }
+
+  /** What the tag list and CONFIG say of each other. */
+  async *#configAgainstList(config: ConfigResult, scan: TagScan, context: LockContext): AsyncGenerator<Finding> {
+    if (scan.table.hasTag(CONFIG_TAG)) return
+    const {foreign, lock, packfile, state} = this.#tally.objects
+    const objects = lock + packfile + state
+    const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret})
+    const gap = latest.findings.find((found) => isGap(found))
+    if (gap) {
+      yield gap
+      return
+    }
+
+    if (latest.findings.every(({kind}) => kind !== 'manifest-missing')) {
+      yield finding('list-incomplete', `${CONFIG_TAG}: is there and is not in the tag list`, detailsOf(CONFIG))
+      return
+    }
+
+    if (objects > 0) {
+      yield finding('config-missing', `${CONFIG_TAG}: is missing, beside ${objects} objects of a store`, {
+        ...detailsOf(CONFIG),
+        count: objects,
+      })
+      return
+    }
+
+    throw new NotFoundError(`${this.#repository.location}: no store here`, {
+      facts: {foreign, tag: CONFIG_TAG},
+      suggestions: ['Check the reference, or make a store with `create`.'],
+    })
+  }
+
+  /** What can be checked of this store's contents, and how. */
+  async #contextFor(configuration: Configuration | undefined, context: LockContext): Promise<LockContext> {
+    const {decode, deep, secret} = this.#options
+    const {notChecked} = this.#tally
+    if (!configuration) {
+      notChecked.push('MACs and the age of locks: CONFIG could not be read')
+      return context
+    }
+
+    const encrypted = configuration.encryption !== undefined
+    try {
+      const key = await macKeyOf(configuration, secret)
+      if (key) {
+        return {
+          ...context,
+          decode: encrypted ? decode : await plaintextDecoder(configuration),
+          keys: ContentKeys.known(hashingOf(configuration), key, {encrypted}),
+        }
+      }
+
+      const what = deep ? 'MACs and the age of locks' : 'the age of locks'
+      notChecked.push(`${what}: the store is encrypted and its passphrase was not given`)
+    } catch (error) {
+      if (!hasCode(error, 'VERSION')) throw error
+      notChecked.push(`MACs and the age of locks: ${error.message}`)
+      this.#unknown = finding('unknown-version', error.message, detailsOf(CONFIG))
+    }
+
+    return context
+  }
+
+  #report(phase: CheckPhase): void {
+    if (this.#progress.phase !== phase) this.#progress = {done: 0, phase}
+    this.#progress.done += 1
+    this.#options.onProgress?.({bytes: this.#tally.bytesRead, ...this.#progress})
+  }
+
+  async *#run(): AsyncGenerator<Finding> {
+    const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, deep = false, secret, signal} = this.#options
+    const repository = this.#repository
+    const base: LockContext = {
+      deep,
+      failures: new Failures(),
+      keys: ContentKeys.unknown(),
+      now: clock.now(),
+      onBytes: (count) => {
+        this.#tally.bytesRead += count
+      },
+      repository,
+      signal,
+    }
+    const config = await checkConfig(base, {secret})
+    const context = await this.#contextFor(config.configuration, base)
+    if (this.#unknown) yield this.#unknown
+    const configBlobs = new ConfigBlobs()
+    const references = new References({enabled: canListManifests(repository) || canListBlobs(repository)})
+    const scan = new TagScan({
+      concurrency,
+      config,
+      configBlobs,
+      context,
+      onTag: (phase) => this.#report(phase),
+      references,
+      secret,
+      tally: this.#tally,
+    })
+    yield* scan.first()
+    yield* scan.rounds()
+    yield* this.#configAgainstList(config, scan, context)
+    yield* configBlobs.check(context)
+    yield* this.#storage({...context, references, scan})
+    const {foreign} = this.#tally.objects
+    if (foreign > 0) {
+      const message = `${foreign} tags belong to no store: they were counted and left alone`
+      yield finding('foreign-tags', message, {count: foreign})
+    }
+  }
+
+  async *#storage(context: LockContext & {references: References; scan: TagScan}): AsyncGenerator<Finding> {
+    if (!context.references.areKept) {
+      this.#tally.notChecked.push('untagged manifests and unreferenced blobs: a registry does not list them')
+      return
+    }
+
+    yield* checkStorage({...context, onItem: () => this.#report('storage'), table: context.scan.table})
+  }
+}

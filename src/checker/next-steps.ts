@@ -1,0 +1,77 @@
+import type {FindingKind} from './findings.js'
+
+/** What to do about a kind of finding. Lower `order` goes first: looking before writing, writing before deleting. */
+interface Step {
+  readonly order: number
+  readonly text: string
+}
+
+const RETRY: Step = {
+  order: 10,
+  text: 'Some of the store could not be looked at: check the connection, the credentials and the registry, then run gc-check again. Believe nothing about what was not seen.',
+}
+const STOP_GC: Step = {
+  order: 20,
+  text: "Data is missing: stop the registry's garbage collection and its retention rules, and let no backup or maintenance run until this is understood.",
+}
+const RESTART: Step = {
+  order: 25,
+  text: "Restart the registry, or flush its blob cache, and run gc-check again: some registries go on saying that a blob is there, or gone, after it changed.",
+}
+const LOOK_ELSEWHERE: Step = {
+  order: 30,
+  text: 'Look for the missing bytes by their digest: in a mirror, in a synchronised store, in local copies, in the registry\'s own backup or trash.',
+}
+const DEEP: Step = {order: 40, text: 'Run gc-check with --deep, to know which other objects are damaged before anything is written.'}
+const REPAIR: Step = {
+  order: 50,
+  text: 'Plan the repair from what was found (`repair plan`), read the plan, keep the damaged bytes, then apply it.',
+}
+const RETAG: Step = {order: 45, text: 'Manifests of lost tags are still there: put the tags back (`repair plan` lists them).'}
+const CONFIG: Step = {
+  order: 35,
+  text: 'Put CONFIG back from a copy of the store, or from a synchronised one made of it; never run `create` here.',
+}
+const UPDATE: Step = {order: 60, text: 'Update kloset-oci: part of the store is of a version that it does not know.'}
+const SHARED: Step = {
+  order: 70,
+  text: 'Do not delete tags that share a manifest with the official plugin or by digest: both would go. `rm` takes one tag only.',
+}
+const LOCKS: Step = {order: 80, text: 'Look at the stale locks (`locks ls`), make sure that their hosts do nothing, then remove them (`locks rm`).'}
+const SIZES: Step = {order: 75, text: 'Let `repair plan` write the sizes that manifests lack, before copying the store with other tools.'}
+
+const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
+  'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
+  'config-blob-missing': [STOP_GC, REPAIR],
+  'config-missing': [CONFIG],
+  'config-unreadable': [CONFIG],
+  'digest-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'envelope-invalid': [LOOK_ELSEWHERE, REPAIR],
+  'list-incomplete': [RETRY],
+  'lock-stale': [LOCKS],
+  'mac-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'manifest-corrupt': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
+  'manifest-malformed': [LOOK_ELSEWHERE, REPAIR],
+  'manifest-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, REPAIR],
+  'name-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'shared-digest': [SHARED],
+  'size-mismatch': [DEEP, LOOK_ELSEWHERE, REPAIR],
+  'size-unstated': [SIZES],
+  'tag-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
+  'type-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'unknown-version': [UPDATE],
+  'untagged-object': [RETAG],
+  unreachable: [RETRY],
+}
+
+/** What a finding of this kind asks for first. */
+export function firstStep(kind: FindingKind): string | undefined {
+  return STEPS[kind]?.[0]?.text
+}
+
+/** Everything to do about these kinds, each once, the least destructive first. */
+export function nextSteps(kinds: Iterable<FindingKind>, {deep}: {readonly deep: boolean}): string[] {
+  const steps = new Set([...kinds].flatMap((kind) => STEPS[kind] ?? []))
+  if (deep) steps.delete(DEEP)
+  return [...steps].sort((a, b) => a.order - b.order).map(({text}) => text)
+}

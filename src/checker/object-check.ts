@@ -1,0 +1,195 @@
+import type {Mac} from '../kloset/mac.js'
+import type {ResourceName} from '../kloset/resource.js'
+import type {Digest} from '../registry/digest.js'
+import type {Repository} from '../registry/interfaces.js'
+import type {FetchedManifest} from '../registry/manifest.js'
+import type {Failures} from './failures.js'
+import type {Finding, FindingDetails} from './findings.js'
+
+import {hasCode, isNotFound, messageOf} from '../errors.js'
+import {ENVELOPE_BYTES} from '../kloset/envelope.js'
+import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
+import {artifactTypeOf} from '../kloset/resource.js'
+import {ANNOTATION} from '../registry/media-types.js'
+import {type ContentKeys, checkContent} from './content-check.js'
+import {actualOf, factsOf, finding} from './failures.js'
+
+/** A tag of the store that is to be looked at. */
+export interface Subject {
+  readonly mac?: Mac | undefined
+  readonly resource: ResourceName
+  readonly tag: string
+}
+
+export interface CheckContext {
+  /** Download everything and check digests, envelopes and MACs. */
+  readonly deep: boolean
+  readonly failures: Failures
+  readonly keys: ContentKeys
+  /** Told of every byte that was downloaded. */
+  readonly onBytes?: ((count: number) => void) | undefined
+  readonly repository: Repository
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What one tag came to. */
+export interface ObjectResult {
+  readonly findings: readonly Finding[]
+  readonly manifest?: {readonly content: ObjectManifest; readonly digest: Digest} | undefined
+  /** Bytes stored under the tag; 0 when they are not there. */
+  readonly size: number
+}
+
+/** Looks at one tag: manifest, layer, sizes and names; the content too when the check is a deep one. */
+export async function checkObject(subject: Subject, context: CheckContext): Promise<ObjectResult> {
+  const details = detailsOf(subject)
+  const fetched = await fetchManifest(subject, details, context)
+  if ('kind' in fetched) return {findings: [fetched], size: 0}
+  const {digest} = fetched.descriptor
+  let content: ObjectManifest
+  try {
+    content = readObjectManifest(fetched, subject.tag)
+  } catch (error) {
+    const malformed = finding('manifest-malformed', messageOf(error), {...details, digest})
+    return {findings: [malformed], size: 0}
+  }
+
+  const findings = judgeManifest(subject, content, {...details, digest})
+  const layer = await checkLayer(subject, content, context)
+  findings.push(...layer.findings)
+  if (context.deep && layer.isThere) {
+    findings.push(...(await checkContent(subject, {digest: content.layer, size: layer.size}, context)))
+  }
+
+  return {findings, manifest: {content, digest}, size: layer.size}
+}
+
+/** The parts of a finding that say which object it is about. */
+export function detailsOf({mac, resource, tag}: Subject): FindingDetails {
+  return {object: {mac, resource}, snapshots: 'unknown', tag}
+}
+
+async function fetchManifest(
+  {tag}: Subject,
+  details: FindingDetails,
+  {failures, repository, signal}: CheckContext,
+): Promise<FetchedManifest | Finding> {
+  try {
+    const fetched = await repository.manifests.get(tag, {signal})
+    failures.succeeded()
+    return fetched
+  } catch (error) {
+    if (isNotFound(error)) {
+      failures.succeeded()
+      return finding('manifest-missing', `${tag}: the tag is listed but its manifest is missing`, {
+        ...details,
+        ...factsOf(error),
+      })
+    }
+
+    if (hasCode(error, 'INTEGRITY')) {
+      failures.succeeded()
+      return finding('manifest-corrupt', `${tag}: ${error.message}`, {
+        ...details,
+        expected: String(error.facts['expected'] ?? ''),
+        found: actualOf(error),
+      })
+    }
+
+    return failures.failed(error, tag, details)
+  }
+}
+
+/** What a manifest says against the tag that it is under. */
+function judgeManifest({resource, tag}: Subject, content: ObjectManifest, details: FindingDetails): Finding[] {
+  const findings: Finding[] = []
+  const {annotations, artifactType, config, layerCount} = content
+  const name = annotations[ANNOTATION.refName]
+  if (name !== undefined && name !== tag) {
+    findings.push(
+      finding('name-mismatch', `${tag}: its manifest was written for ${name.slice(0, 160)}`, {
+        ...details,
+        expected: tag,
+        found: name.slice(0, 160),
+      }),
+    )
+  }
+
+  const type = artifactTypeOf(resource)
+  if (artifactType?.startsWith('application/vnd.plakar.kloset.') && artifactType !== type) {
+    findings.push(
+      finding('type-mismatch', `${tag}: its manifest says ${artifactType.slice(0, 160)}`, {
+        ...details,
+        expected: type,
+        found: artifactType.slice(0, 160),
+      }),
+    )
+  }
+
+  if (layerCount !== 1) {
+    findings.push(
+      finding('manifest-unusual', `${tag}: its manifest has ${layerCount} layers, of which only the first is read`, {
+        ...details,
+        expected: 1,
+        found: layerCount,
+      }),
+    )
+  }
+
+  if (config === undefined) {
+    findings.push(finding('manifest-unusual', `${tag}: its manifest has no valid config descriptor`, details))
+  }
+
+  return findings
+}
+
+interface LayerResult {
+  readonly findings: readonly Finding[]
+  readonly isThere: boolean
+  readonly size: number
+}
+
+async function checkLayer(
+  subject: Subject,
+  {layer, shape, size: stated}: ObjectManifest,
+  {failures, repository, signal}: CheckContext,
+): Promise<LayerResult> {
+  const {tag} = subject
+  const details = {...detailsOf(subject), digest: layer}
+  let size: number
+  try {
+    ;({size} = await repository.blobs.resolve(layer, {signal}))
+    failures.succeeded()
+  } catch (error) {
+    if (!isNotFound(error)) return {findings: [failures.failed(error, tag, details)], isThere: false, size: 0}
+    failures.succeeded()
+    const missing = finding('blob-missing', `${tag}: its content ${layer} is missing`, {...details, ...factsOf(error)})
+    return {findings: [missing], isThere: false, size: 0}
+  }
+
+  const findings: Finding[] = []
+  if (stated < 0) {
+    const who = shape === 'official' ? 'its manifest does not state the size' : 'its manifest states no valid size'
+    findings.push(finding('size-unstated', `${tag}: ${who}, ${size} bytes are there`, {...details, found: size}))
+  } else if (stated !== size) {
+    findings.push(
+      finding('size-mismatch', `${tag}: has ${size} bytes, its manifest says ${stated}`, {
+        ...details,
+        expected: stated,
+        found: size,
+      }),
+    )
+  }
+
+  if (size < ENVELOPE_BYTES) {
+    findings.push(
+      finding('envelope-invalid', `${tag}: ${size} bytes are too few for an object`, {
+        ...details,
+        expected: ENVELOPE_BYTES,
+        found: size,
+      }),
+    )
+  }
+
+  return {findings, isThere: true, size}
+}
