@@ -111,7 +111,7 @@ export function credentialKey(registry: string): string {
 
 /** A password may hold any character: whenever an `@` is there that does not begin a digest, nothing is repeated. */
 function refuseUserInfo(input: string): void {
-  const withoutDigest = input.replace(/@[\d+._a-z-]+:[\da-f]*$/i, '')
+  const withoutDigest = input.replace(/@sha(?:256|512):[\da-f]*$/i, '')
   if (!withoutDigest.includes('@')) return
   throw new InvalidReferenceError('the reference has an "@" in it that does not begin a digest', {
     suggestions: [

@@ -40,3 +40,17 @@ export function abortable<T extends Readable>(stream: T, signal: AbortSignal | u
 
   return stream
 }
+
+/**
+ * Waits for what may have other waiters too: the signal ends this wait only, not what is waited for.
+ * @throws InterruptedError when the signal aborts first
+ */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(interruption(signal))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, {once: true})
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

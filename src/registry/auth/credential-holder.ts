@@ -1,7 +1,7 @@
 import type {Clock} from '../../util/clock.js'
 
+import {unlessAborted} from '../../util/abort.js'
 import {type Credential, type CredentialSource, type CredentialTarget, sameCredential} from './credential.js'
-import {waitFor} from './wait-for.js'
 
 /** A login without a body that is refused with 403 after this long may have expired. */
 const OLD_MS = 10 * 60 * 1000
@@ -23,7 +23,7 @@ export class CredentialHolder {
   /** @throws CredentialError */
   get(signal?: AbortSignal): Promise<Credential | undefined> {
     this.#current ??= this.#ask()
-    return waitFor(this.#current, signal)
+    return unlessAborted(this.#current, signal)
   }
 
   /** Whether the credential was asked for so long ago that it may have run out. */

@@ -1,7 +1,7 @@
 import type {Clock} from '../../util/clock.js'
 import type {Secret} from './secret.js'
 
-import {waitFor} from './wait-for.js'
+import {unlessAborted} from '../../util/abort.js'
 
 /** A bearer token. Times are those of the `Clock` it was got with. */
 export interface Token {
@@ -43,7 +43,7 @@ export class TokenCache {
       this.#flights.set(key, flight)
     }
 
-    return waitFor(flight, signal)
+    return unlessAborted(flight, signal)
   }
 
   async #fetch(key: string, fetch: () => Promise<Token>): Promise<Token> {

@@ -130,6 +130,9 @@ interface TunnelOptions extends http.AgentOptions, TlsConnectOptions {
   readonly headers: () => Record<string, string>
 }
 
+/** Emitted on a request that is given up: while it waits for a tunnel it emits nothing else. */
+export const ABANDONED = 'kloset-oci:abandoned'
+
 /** `HttpsProxyAgent` whose way to the proxy ends in time, and with the request that asked for it. */
 class TunnelAgent extends HttpsProxyAgent<string> {
   readonly #connectMs: number
@@ -146,7 +149,7 @@ class TunnelAgent extends HttpsProxyAgent<string> {
     const ended = new AbortController()
     const end = () => ended.abort(Object.assign(new Error('the tunnel was given up'), {code: 'ETIMEDOUT'}))
     const timer = setTimeout(end, this.#connectMs)
-    request.once('close', end)
+    request.once(ABANDONED, end)
     // A view of this agent whose connection to the proxy listens to the signal.
     const view = Object.create(this, {
       connectOpts: {value: {...this.connectOpts, signal: ended.signal}},
@@ -155,7 +158,7 @@ class TunnelAgent extends HttpsProxyAgent<string> {
       return await super.connect.call(view, request, options)
     } finally {
       clearTimeout(timer)
-      request.off('close', end)
+      request.off(ABANDONED, end)
     }
   }
 }

@@ -7,9 +7,9 @@ import type {HttpClient, HttpHeaders, HttpRequest, HttpResponse} from './http.js
 import type {RequestObserver, Timeouts} from './options.js'
 
 import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
-import {interruption} from '../../util/abort.js'
+import {interruption, unlessAborted} from '../../util/abort.js'
 import {redactUrl} from '../redact.js'
-import {type Route, Routes} from './agents.js'
+import {ABANDONED, type Route, Routes} from './agents.js'
 import {BodyStream} from './body-stream.js'
 import {codeOf, explainFailure, TimeoutError} from './failures.js'
 import {type TlsConnectOptions} from './tls.js'
@@ -88,7 +88,7 @@ export class AxiosClient implements HttpClient {
   async #exchange(request: HttpRequest, route: Route): Promise<HttpResponse> {
     const exchange = new Exchange({observer: this.#observer, request, route, timeouts: this.#timeouts})
     try {
-      const response = await this.#axios.request<IncomingMessage>({
+      const sent = this.#axios.request<IncomingMessage>({
         // `false` keeps axios from adding the Content-Type of a web form.
         headers: {'content-type': false, ...exchange.headers},
         method: request.method,
@@ -96,7 +96,8 @@ export class AxiosClient implements HttpClient {
         url: withoutUserInfo(request.url),
         ...(exchange.body && {data: exchange.body}),
       })
-      return exchange.answer(response)
+      // A request that waits for a connection notices its own end only when it gets one.
+      return exchange.answer(await unlessAborted(sent, request.signal))
     } catch (error) {
       throw exchange.failure(error)
     }
@@ -126,7 +127,11 @@ class Exchange {
     const clientRequest = (route.secure ? https : http).request(merged, onResponse)
     this.#clientRequest = clientRequest
     this.#watchdog = new Watchdog(clientRequest, timeouts)
-    const onAbort = () => clientRequest.destroy(signal && interruption(signal))
+    const onAbort = () => {
+      clientRequest.emit(ABANDONED)
+      clientRequest.destroy(signal && interruption(signal))
+    }
+
     signal?.addEventListener('abort', onAbort, {once: true})
     if (signal?.aborted) onAbort()
     clientRequest.once('close', () => {

@@ -79,9 +79,11 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'the certificate has expired',
   CERT_NOT_YET_VALID: 'the certificate is not valid yet',
   CERT_REVOKED: 'the certificate is revoked',
+  CERT_SIGNATURE_FAILURE: 'the signature of the certificate is wrong',
   CERT_UNTRUSTED: 'the certificate is not trusted',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
   ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another host name',
+  INVALID_PURPOSE: 'the certificate is not made for a server',
   SELF_SIGNED_CERT_IN_CHAIN: 'the certificate comes from a private authority',
   UNABLE_TO_GET_ISSUER_CERT: 'the certificate comes from an unknown authority',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate comes from an unknown authority',
@@ -170,12 +172,13 @@ function explainCertificate(code: string): Explanation | undefined {
 
 function explainWrongScheme(code: string, message: string, url: URL): Explanation | undefined {
   const secure = url.protocol === 'https:'
+  const early = /before secure TLS connection/i.test(message)
   const notTls = /wrong.version.number|packet.length.too.long|http.request|unknown.protocol/i.test(`${code} ${message}`)
-  if (secure && notTls) {
+  if (secure && (notTls || early)) {
     return {
-      reason: 'plain-http',
+      reason: notTls ? 'plain-http' : 'reset',
       suggestions: [`If ${url.host} serves plain http, say so with --plain-http.`],
-      what: 'the answer is not TLS: plain http is spoken there',
+      what: notTls ? 'the answer is not TLS: plain http is spoken there' : 'the connection was closed before TLS began',
     }
   }
 

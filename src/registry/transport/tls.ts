@@ -1,3 +1,4 @@
+import {X509Certificate} from 'node:crypto'
 import {readFileSync} from 'node:fs'
 import tls from 'node:tls'
 
@@ -23,7 +24,7 @@ export function tlsConnectOptions(options: TlsOptions = {}): TlsConnectOptions {
     })
   }
 
-  const ca = caFile === undefined ? undefined : [...systemRoots(), readPem(caFile, 'CERTIFICATE')]
+  const ca = caFile === undefined ? undefined : [...systemRoots(), readAuthorities(caFile)]
   const cert = certFile === undefined ? undefined : readPem(certFile, 'CERTIFICATE')
   const key = keyFile === undefined ? undefined : readPem(keyFile, 'PRIVATE KEY')
   try {
@@ -51,6 +52,21 @@ function systemRoots(): readonly string[] {
   if (getCACertificates) return getCACertificates('default')
   const extra = process.env['NODE_EXTRA_CA_CERTS']
   return extra ? [...tls.rootCertificates, readPem(extra, 'CERTIFICATE')] : tls.rootCertificates
+}
+
+/** Node passes over an authority that it cannot read: every later error would be about an unknown one. */
+function readAuthorities(path: string): string {
+  const text = readPem(path, 'CERTIFICATE')
+  try {
+    for (const [pem] of text.matchAll(/-----BEGIN [A-Z ]*CERTIFICATE-----.*?-----END [A-Z ]*CERTIFICATE-----/gs)) {
+      // eslint-disable-next-line no-new -- its constructor is the check
+      new X509Certificate(pem)
+    }
+  } catch (error) {
+    throw new InvalidArgumentError(`${path}: not usable for TLS (${messageOf(error)})`)
+  }
+
+  return text
 }
 
 function readPem(path: string, label: string): string {
