@@ -21,7 +21,7 @@ export interface Compression {
 
 /** @throws StoreFormatError always */
 export function tooLarge(maxBytes: number): never {
-  throw new StoreFormatError(`compressed data is more than ${maxBytes} bytes when decompressed`, {
+  throw new StoreFormatError(`data is more than ${maxBytes} bytes when decoded`, {
     facts: {maxBytes},
     suggestions: ['No object of a store is that large: this one was damaged, or made to exhaust memory.'],
   })
