@@ -10,12 +10,18 @@ export interface ConnectionContext {
   readonly userAgent: string
 }
 
-/** What the flags say about reaching a registry, in the words of the layer below. */
-export async function connectionOptions(flags: RegistryFlags, {signal, userAgent}: ConnectionContext) {
+/** What the flags say about reaching a registry and who we are there, in the words of the layer below. */
+export async function connectionOptions(flags: RegistryFlags, context: ConnectionContext) {
+  const login = await explicitLogin(flags, context.signal)
+  const credentials = standardCredentials({...login, env: credentialEnvironment(flags)})
+  return {...transportOptions(flags, context), credentials}
+}
+
+/** The same without a login. */
+export function transportOptions(flags: RegistryFlags, {userAgent}: Pick<ConnectionContext, 'userAgent'>) {
   const seconds = flags.timeout
   return {
     concurrency: flags.concurrency,
-    credentials: standardCredentials({...(await explicitLogin(flags, signal)), env: credentialEnvironment(flags)}),
     onRequest: flags.verbose ? logRequest : undefined,
     plainHttp: flags['plain-http'] ? true : undefined,
     retry: {attempts: flags.retries + 1},

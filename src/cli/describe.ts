@@ -15,6 +15,6 @@ const COMMON: readonly ExitCode[] = [
 export function describe(text: string, ...own: readonly ExitCode[]): string {
   const lines = [...new Set([...COMMON, ...own])]
     .sort((a, b) => a - b)
-    .map((code) => `${String(code).padStart(3)}  ${EXIT_MEANINGS[code]}`)
-  return [text, '', 'Exit codes:', ...lines].join('\n')
+    .map((code) => `${String(code).padEnd(3)}  ${EXIT_MEANINGS[code]}`)
+  return [text.replaceAll('\n', ' '), '', 'Exit codes:', ...lines].join('\n')
 }

@@ -1,0 +1,74 @@
+import {Flags} from '@oclif/core'
+
+import {type CheckProgress, type CheckSummary, exitCodeOf, type Finding, gcCheck} from '../checker/index.js'
+import {describe} from '../cli/describe.js'
+import {FindingPrinter, summaryLines} from '../cli/findings.js'
+import {humanCount, humanSize} from '../cli/format.js'
+import {storeArg, StoreCommand} from '../cli/store-command.js'
+import {EXIT} from '../exit-codes.js'
+
+export default class GcCheck extends StoreCommand {
+  static override args = {store: storeArg}
+
+  static override description = describe(
+    `Looks at every tag of a store and at what it leads to, and changes nothing: what a garbage collection, the registry's or
+plakar's, has taken or left behind. It goes on after the first finding and ends with a summary and the next steps, the least
+destructive first. No passphrase is needed.`,
+    EXIT.damage,
+    EXIT.notFound,
+    EXIT.unknownVersion,
+  )
+
+  static override examples = [
+    {
+      command: '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main',
+      description: 'presence and sizes: a request or two per object',
+    },
+    {
+      command: '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main --deep',
+      description: 'download everything and check every digest',
+    },
+    {
+      command: '<%= config.bin %> <%= command.id %> oci-layout:./store.oci --json | jq .verdict',
+      description: 'for a script',
+    },
+  ]
+
+  static override flags = {
+    deep: Flags.boolean({description: 'download everything: digests, envelopes, and MACs where the key is known'}),
+  }
+
+  static override summary = 'check that everything a store needs is still there'
+
+  async run(): Promise<CheckSummary> {
+    const {args, flags} = await this.parse(GcCheck)
+    const {concurrency, deep} = flags
+    return this.withRepository(args.store, flags, async (repository) => {
+      const progress = await this.startProgress(flags)
+      const onProgress = (state: CheckProgress) => progress.update(progressText(state))
+      const check = gcCheck(repository, {concurrency, deep, onProgress, signal: this.signal})
+      const json = this.jsonEnabled() ? this.streamJson({store: repository.location}, 'findings') : undefined
+      const printer = new FindingPrinter()
+      const show = async (finding: Finding) => (json ? json.item(finding) : printer.print(finding))
+      for await (const finding of check) await show(finding)
+      progress.stop()
+      await printer.end()
+      const {summary} = check
+      this.exitWith(exitCodeOf(summary))
+      const {findings: severities, ...rest} = summary
+      if (json) await this.endJson({...rest, severities})
+      else this.print(...summaryLines(summary))
+      return summary
+    })
+  }
+}
+
+const PHASES: Readonly<Record<CheckProgress['phase'], string>> = {
+  recheck: 'looking again at what changed',
+  storage: 'looking through the storage',
+  tags: 'looking at tags',
+}
+
+function progressText({bytes, done, phase}: CheckProgress): string {
+  return `${PHASES[phase]}: ${humanCount(done)}${bytes > 0 ? `, ${humanSize(bytes)} read` : ''}`
+}

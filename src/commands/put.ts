@@ -1,0 +1,114 @@
+import {Args, Flags} from '@oclif/core'
+
+import {describe} from '../cli/describe.js'
+import {humanSize, plural} from '../cli/format.js'
+import {openInput} from '../cli/input.js'
+import {resourceArg, storeArg, StoreCommand} from '../cli/store-command.js'
+import {InvalidArgumentError} from '../errors.js'
+import {EXIT} from '../exit-codes.js'
+import {openConfiguration} from '../kloset/configuration.js'
+import {type Mac, parseMac} from '../kloset/mac.js'
+import {CONFIG_TAG, parseResource, type Resource, type ResourceName, tagOf} from '../kloset/resource.js'
+import {parseDigest} from '../registry/digest.js'
+import {collect} from '../util/collect.js'
+
+export interface PutResult {
+  readonly digest: string
+  readonly mac: string | undefined
+  readonly resource: ResourceName
+  readonly size: number
+  readonly store: string
+  readonly tag: string
+}
+
+export default class Put extends StoreCommand {
+  static override args = {
+    store: storeArg,
+    resource: resourceArg,
+    mac: Args.string({description: 'all 64 hex digits; a configuration has none, FILE comes in its place'}),
+    file: Args.string({description: 'what to store; - or nothing reads standard input'}),
+  }
+
+  static override description = describe(
+    `Stores one object: its blob first, its tag last, so that nobody ever sees half of it. The same bytes again are no error;
+other bytes under the same MAC are refused unless --overwrite.`,
+    EXIT.damage,
+    EXIT.alreadyExists,
+    EXIT.unknownVersion,
+  )
+
+  static override examples = [
+    {
+      command: '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main packfile MAC ./packfile.bin',
+      description: 'store a file',
+    },
+    {
+      command: 'cat lost | <%= config.bin %> <%= command.id %> oci-layout:./store.oci state MAC -',
+      description: 'store what a pipe brings',
+    },
+    {
+      command: '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main config ./CONFIG.bak',
+      description: 'put a lost configuration back',
+    },
+  ]
+
+  static override flags = {
+    durable: Flags.boolean({
+      allowNo: true,
+      default: true,
+      description: 'read back what the registry holds before success is reported',
+    }),
+    overwrite: Flags.boolean({description: 'replace an object that is there with other content'}),
+  }
+
+  static override summary = 'store one object from a file or a pipe'
+
+  async run(): Promise<PutResult> {
+    const {args, flags} = await this.parse(Put)
+    const target = targetOf(args)
+    if (target.file === '-' && flags['password-stdin']) {
+      throw new InvalidArgumentError('standard input cannot be both the object and the password', {
+        suggestions: ['Give FILE, or the password in KLOSET_OCI_PASSWORD.'],
+      })
+    }
+
+    return this.withStore(args.store, flags, async (store) => {
+      const progress = await this.startProgress(flags)
+      progress.update(`reading ${target.file === '-' ? 'standard input' : target.file}`)
+      const input = await openInput(target.file, this.signal)
+      try {
+        progress.update(`storing ${humanSize(input.size)}`)
+        const {durable, overwrite} = flags
+        const digest = parseDigest(`sha256:${input.sha256}`)
+        const {mac, resource, tag} = target
+        const options = {digest, durable, signal: this.signal, ...(overwrite && {overwrite})}
+        if (resource === 'config') {
+          const bytes = await collect(input.open(), {limit: 1024 * 1024, what: CONFIG_TAG})
+          await openConfiguration(bytes)
+          await store.putConfig(bytes, options)
+        } else await store.put(resource, mac, input, options)
+
+        this.print(`stored ${tag} (${humanSize(input.size)}, ${plural(input.size, 'byte')})`)
+        return {digest, mac, resource, size: input.size, store: store.location, tag}
+      } finally {
+        await input.dispose()
+      }
+    })
+  }
+}
+
+type Target =
+  | {readonly file: string; readonly mac: Mac; readonly resource: Resource; readonly tag: string}
+  | {readonly file: string; readonly mac: undefined; readonly resource: 'config'; readonly tag: string}
+
+function targetOf(args: {file?: string | undefined; mac?: string | undefined; resource: string}): Target {
+  if (args.resource === 'config') {
+    if (args.file !== undefined) throw new InvalidArgumentError('config: has no MAC, only a FILE')
+    return {file: args.mac ?? '-', mac: undefined, resource: 'config', tag: CONFIG_TAG}
+  }
+
+  const resource = parseResource(args.resource)
+  if (args.mac === undefined) throw new InvalidArgumentError(`${resource}: the MAC is missing`)
+  const mac = parseMac(args.mac)
+  return {file: args.file ?? '-', mac, resource, tag: tagOf(resource, mac)}
+}
