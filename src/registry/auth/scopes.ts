@@ -20,6 +20,6 @@ export function mergeScopes(...lists: ReadonlyArray<readonly string[]>): readonl
 }
 
 /** The scopes of a challenge: separated by spaces. */
-export function splitScopes(text: string | undefined): readonly string[] {
-  return (text ?? '').split(/\s+/).filter((scope) => scope !== '')
+export function splitScopes(text = ''): readonly string[] {
+  return text.split(/\s+/).filter((scope) => scope !== '')
 }
