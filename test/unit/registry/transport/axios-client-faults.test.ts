@@ -41,6 +41,8 @@ describe('requests that go wrong', function () {
 
   describe('when an answer comes before the request is sent', function () {
     it('gives the answer, and closes source and connection', async function () {
+      // Well before the server would close it.
+      this.timeout(3000)
       const server = await TestServer.start((_request, response) => {
         response.writeHead(413, {'content-length': '7'}).end('too big')
       })
@@ -52,6 +54,21 @@ describe('requests that go wrong', function () {
       while (!body.streams[0]?.destroyed) await delay(1)
       await client.send({method: 'GET', url: server.url('/')})
       expect(server.connections).to.equal(2)
+    })
+
+    it('sends no more of a request that was refused, though the peer would read it', async function () {
+      const server = await TestServer.start((request, response) => {
+        request.raw.resume()
+        response.writeHead(413, {'content-length': '7'}).write('too')
+        setTimeout(() => response.end(' big'), 150)
+      })
+      const body = new ZeroSource()
+      const response = await wire.client().send({body, method: 'PUT', url: server.url('/')})
+      await delay(50)
+      const {produced} = body
+      expect(await bodyOf(response)).to.equal('too big')
+      expect(body.produced).to.equal(produced)
+      expect(produced).to.be.below(body.size / 2)
     })
 
     it('gives the answer when the peer closes behind it', async function () {

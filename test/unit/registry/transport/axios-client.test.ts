@@ -148,6 +148,23 @@ describe('requests over the wire', function () {
     expect(server.connections).to.equal(3)
   })
 
+  it('uses the connection that was used last, so that the others can go', async function () {
+    const server = await TestServer.start(async (_request, response) => {
+      await delay(5)
+      response.end('x')
+    })
+    const client = wire.client()
+    const get = async () => bodyOf(await client.send({method: 'GET', url: server.url('/')}))
+    await Promise.all([get(), get(), get()])
+    expect(server.connections).to.equal(3)
+    for (let index = 0; index < 4; index++) {
+      await get()
+      await delay(5)
+    }
+
+    expect(new Set(server.requests.slice(3).map(({socket}) => socket)).size).to.equal(1)
+  })
+
   it('does not read ahead of its reader', async function () {
     const source = new ZeroSource()
     const server = await TestServer.start((_request, response) => {
