@@ -175,7 +175,7 @@ class Exchange {
         if (!this.#clientRequest?.writableFinished) this.#clientRequest?.destroy()
         this.#report(bytes, error)
       },
-      explain: (error) => explainFailure(error, request.method, request.url),
+      explain: (error) => explainFailure(error, {...request, answered: true}),
       idle: () => this.#timeout(`no byte of the answer came for ${seconds(timeouts.idle)}`),
       idleMs: timeouts.idle,
       source,
@@ -202,14 +202,14 @@ class Exchange {
       !this.#sourceError &&
       method !== 'PATCH' &&
       LOST.has(codeOf(thrown) ?? '')
-    return stale ? new StaleConnectionError(explainFailure(thrown, method, url)) : failure
+    return stale ? new StaleConnectionError(explainFailure(thrown, {method, url})) : failure
   }
 
   #failureOf(thrown: unknown): Error {
     const {method, signal, url} = this.#options.request
     if (signal?.aborted) return interruption(signal)
     if (this.#sourceError) return this.#sourceError
-    return explainFailure(thrown, method, url)
+    return explainFailure(thrown, {method, url})
   }
 
   /** The request's body, counted: a source that is longer or shorter than it said must not reach the peer as such. */
@@ -245,7 +245,7 @@ class Exchange {
 
   #timeout(what: string): Error {
     const {method, url} = this.#options.request
-    return explainFailure(new TimeoutError(what), method, url)
+    return explainFailure(new TimeoutError(what), {answered: true, method, url})
   }
 }
 

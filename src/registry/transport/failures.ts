@@ -93,14 +93,26 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
 const TRUST_SUGGESTION = 'Name the file of the authority that signed it with --ca-file.'
 const CLOCK_SUGGESTION = 'Check the clock of this machine, or have the certificate renewed.'
 
+export interface FailedRequest {
+  /** Whether an answer had begun. */
+  readonly answered?: boolean
+  readonly method: string
+  readonly url: string | URL
+}
+
+interface Situation {
+  readonly answered: boolean
+  readonly url: URL
+}
+
 /**
  * Turns whatever the HTTP stack threw into a `TransportError`. Nothing of the thrown object but its code and a plain
  * message is kept: it may hold request headers.
  */
-export function explainFailure(thrown: unknown, method: string, url: string | URL): TransportError {
+export function explainFailure(thrown: unknown, {answered = false, method, url}: FailedRequest): TransportError {
   const origin = rootOf(thrown)
   const code = codeOf(origin)
-  const {reason, suggestions, what} = explain(origin, code, new URL(url))
+  const {reason, suggestions, what} = explain(origin, code, {answered, url: new URL(url)})
   const cause = new Error(plainText(messageOf(origin)))
   cause.name = origin instanceof Error ? origin.name : 'Error'
   delete cause.stack
@@ -132,14 +144,14 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-function explain(error: unknown, code: string | undefined, url: URL): Explanation {
+function explain(error: unknown, code: string | undefined, {answered, url}: Situation): Explanation {
   if (error instanceof TimeoutError) return {reason: 'timeout', what: error.message}
   if (error instanceof ProxyRefusedError) return explainProxy(error)
   if (code === undefined) return {reason: 'protocol', what: `no usable answer (${plainText(messageOf(error), 120)})`}
   return (
     explainCertificate(code) ??
     explainWrongScheme(code, messageOf(error), url) ??
-    explainNetwork(code, url) ?? {
+    explainNetwork(code, url, answered) ?? {
       reason: code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO' ? 'tls' : 'protocol',
       what: `no usable answer (${code})`,
     }
@@ -193,7 +205,7 @@ function explainWrongScheme(code: string, message: string, url: URL): Explanatio
   return undefined
 }
 
-function explainNetwork(code: string, {host, hostname, protocol}: URL): Explanation | undefined {
+function explainNetwork(code: string, {host, hostname, protocol}: URL, answered: boolean): Explanation | undefined {
   switch (code) {
     case 'EAI_AGAIN': {
       return {reason: 'unreachable', what: `the name ${hostname} could not be looked up just now`}
@@ -216,8 +228,8 @@ function explainNetwork(code: string, {host, hostname, protocol}: URL): Explanat
     case 'ERR_STREAM_PREMATURE_CLOSE': {
       return {
         reason: 'reset',
-        ...(protocol === 'http:' && {suggestions: [`If ${host} serves https, leave --plain-http away.`]}),
-        what: 'the connection was closed before the answer was complete',
+        ...(protocol === 'http:' && !answered && {suggestions: [`If ${host} serves https, leave --plain-http away.`]}),
+        what: `the connection was closed before ${answered ? 'the answer was complete' : 'an answer came'}`,
       }
     }
 

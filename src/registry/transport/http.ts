@@ -48,7 +48,8 @@ export interface HttpClient {
   close(): void
   /**
    * Any status is an answer; only the absence of one throws.
-   * @throws TransportError | InterruptedError
+   * @throws TransportError | InterruptedError | ProtocolError (a redirect that must not be followed) |
+   * CredentialError (a login that is there cannot be used) | RegistryResponseError (of the token service)
    */
   send(request: HttpRequest): Promise<HttpResponse>
 }
