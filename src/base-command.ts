@@ -1,6 +1,6 @@
 import {Command, Flags} from '@oclif/core'
 
-import {type Failure, failureOf, rememberFailure, renderFailure} from './cli/failure.js'
+import {type Failure, failureOf, rememberFailure} from './cli/failure.js'
 import {JsonStream} from './cli/json-stream.js'
 import {print} from './cli/output.js'
 import {createProgress, type Progress} from './cli/progress.js'
@@ -66,7 +66,7 @@ export abstract class BaseCommand extends Command {
     if (!this.jsonEnabled() || failure.quiet) throw rememberFailure(thrown, failure)
     if (this.#stream) await this.#stream.end({error: failure.error, exitCode: failure.exitCode})
     else this.logJson(this.toErrorJson(thrown))
-    if (process.env['DEBUG']) process.stderr.write(renderFailure(failure, thrown))
+    if (process.env['DEBUG'] && thrown.stack) process.stderr.write(`${thrown.stack}\n`)
   }
 
   /** Ends the document that `streamJson` began. */

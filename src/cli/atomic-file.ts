@@ -3,6 +3,7 @@ import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {InvalidArgumentError} from '../errors.js'
+import {fileOperation} from '../util/fs-error.js'
 
 /**
  * A file that appears whole or not at all: written beside its place, synced, then renamed.
@@ -22,16 +23,21 @@ export class AtomicFile {
   /** @throws InvalidArgumentError when `path` is a folder or a device */
   static async create(path: string): Promise<AtomicFile> {
     const there = await stat(path).catch(() => {})
+    if (!there && !(await isFolder(dirname(path)))) throw new InvalidArgumentError(`${path}: its folder does not exist`)
     if (there && !there.isFile()) throw new InvalidArgumentError(`${path}: not a regular file`)
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
-    const handle = await open(temporary, 'wx', there ? there.mode % 0o1000 : 0o666)
+    const handle = await fileOperation('create', path, async () =>
+      open(temporary, 'wx', there ? there.mode % 0o1000 : 0o666),
+    )
     return new AtomicFile(path, temporary, handle)
   }
 
   async commit(): Promise<void> {
-    await this.#handle.sync()
-    await this.#handle.close()
-    await rename(this.#temporary, this.#path)
+    await fileOperation('write', this.#path, async () => {
+      await this.#handle.sync()
+      await this.#handle.close()
+      await rename(this.#temporary, this.#path)
+    })
   }
 
   /** Leaves nothing behind. */
@@ -43,8 +49,16 @@ export class AtomicFile {
   async write(chunk: Uint8Array): Promise<void> {
     let offset = 0
     while (offset < chunk.length) {
-      const {bytesWritten} = await this.#handle.write(chunk, offset)
+      const {bytesWritten} = await fileOperation('write', this.#path, async () => this.#handle.write(chunk, offset))
       offset += bytesWritten
     }
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch {
+    return false
   }
 }

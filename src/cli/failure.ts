@@ -1,9 +1,7 @@
 import {stripVTControlCharacters} from 'node:util'
-import wrapAnsi from 'wrap-ansi'
 
 import {type ErrorJson, errorToJson, InterruptedError, KlosetOciError, LocalIoError, messageOf} from '../errors.js'
 import {EXIT, EXIT_CODES} from '../exit-codes.js'
-import {paintStderr} from './colors.js'
 import {ClosedPipeError} from './output.js'
 
 /** What the terminal adds to the codes of the layers below: a command line that was not understood. */
@@ -35,7 +33,8 @@ function known(error: unknown): unknown {
   if (error.name === 'AbortError') return new InterruptedError('interrupted', {cause: error.cause})
   const {code, path, syscall} = error as NodeJS.ErrnoException
   if (code === undefined || syscall === undefined || !SYSTEM_CODES.test(code)) return error
-  return new LocalIoError(`${path ?? syscall}: ${error.message.replace(/^E[A-Z\d]+: /, '')}`, {
+  const reason = error.message.replace(/^E[A-Z\d]+: /, '').replace(/, \w+(?: '.*')?$/s, '')
+  return new LocalIoError(`${path ?? syscall}: ${reason}`, {
     facts: {errno: code},
     suggestions: SYSTEM_ADVICE[code] ?? [],
   })
@@ -104,34 +103,4 @@ function parserMessage(error: Error): string {
     .filter((line) => line !== '' && !line.startsWith('See more help'))
   const text = lines.join(' ')
   return text.charAt(0).toLowerCase() + text.slice(1)
-}
-
-const MAX_WIDTH = 120
-
-/** One `error:` line, its causes, the next steps; wrapped, and never a stack unless DEBUG asks for it. */
-export function renderFailure({error}: Failure, thrown?: unknown): string {
-  const width = Math.min(process.stderr.columns || MAX_WIDTH, MAX_WIDTH)
-  const labelled = (label: string, text: string) =>
-    wrapAnsi(text, Math.max(20, width - LABEL), {hard: false, trim: true})
-      .split('\n')
-      .map((line, index) => (index === 0 ? label.padEnd(LABEL) : ' '.repeat(LABEL)) + line)
-      .join('\n')
-      .replace(label, LABELS[label]?.(label) ?? label)
-
-  const lines = [labelled('error:', error.message)]
-  for (const cause of error.causes) lines.push(labelled('cause:', cause))
-  const facts = Object.entries(error.facts).map(([name, value]) => `${name}=${value}`)
-  if (facts.length > 0) lines.push(labelled('facts:', facts.join(' ')))
-  for (const next of error.suggestions) lines.push(labelled('next:', next))
-  if (process.env['DEBUG'] && thrown instanceof Error && thrown.stack) lines.push(thrown.stack)
-  return `${lines.join('\n')}\n`
-}
-
-const LABEL = 'error: '.length
-
-const LABELS: Readonly<Record<string, (text: string) => string>> = {
-  'cause:': (text) => paintStderr.dim(text),
-  'error:': (text) => paintStderr.bold.red(text),
-  'facts:': (text) => paintStderr.dim(text),
-  'next:': (text) => paintStderr.cyan(text),
 }

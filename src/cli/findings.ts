@@ -20,6 +20,10 @@ export class FindingPrinter {
   readonly #shown = new Map<FindingKind, number>()
   readonly #writer = new LineWriter()
 
+  get hasPrinted(): boolean {
+    return this.#shown.size > 0
+  }
+
   async end(): Promise<void> {
     await this.#writer.end()
   }

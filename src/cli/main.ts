@@ -1,6 +1,6 @@
 import {run} from '@oclif/core'
 
-import {type Failure, failureOf, renderFailure} from './failure.js'
+import {type Failure, failureOf} from './failure.js'
 import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
 
 /**
@@ -10,25 +10,32 @@ import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
  */
 export async function main(root: string, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   guardStdout()
+  let told = false
   try {
     await run([...argv], root)
   } catch (error) {
-    tell(failureOf(error), error, argv)
+    await tell(failureOf(error), error, argv)
+    told = true
   }
 
   const lost = await flushStdout()
   if (lost instanceof ClosedPipeError) process.exitCode ||= failureOf(lost).exitCode
-  else if (lost) tell(failureOf(lost), lost, [])
+  else if (lost && !told) await tell(failureOf(lost), lost, [])
   // A terminal or a pipe that nobody reads to its end must not keep us here.
   process.stdin.unref?.()
 }
 
-function tell(failure: Failure, thrown: unknown, argv: readonly string[]): void {
+async function tell(failure: Failure, thrown: unknown, argv: readonly string[]): Promise<void> {
   process.exitCode = failure.exitCode
   if (failure.quiet) return
   const end = argv.indexOf('--')
   if (argv.slice(0, end === -1 ? undefined : end).includes('--json')) {
     const document = {error: failure.error, exitCode: failure.exitCode, schema: 'kloset-oci/error/v1'}
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
-  } else process.stderr.write(renderFailure(failure, thrown))
+    return
+  }
+
+  // Loaded when it is needed: most runs do not fail.
+  const {renderFailure} = await import('./render-failure.js')
+  process.stderr.write(renderFailure(failure, thrown))
 }

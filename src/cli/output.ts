@@ -1,5 +1,7 @@
 import {once} from 'node:events'
 
+import {localIoError} from '../util/fs-error.js'
+
 /** The reader of our standard output went away (`| head`). Never shown: the shell's user did it. */
 export class ClosedPipeError extends Error {
   readonly code = 'CLOSED_PIPE'
@@ -19,8 +21,12 @@ let failure: Error | undefined
 export function guardStdout(): void {
   process.stdout.removeAllListeners('error')
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    failure ??= error.code === 'EPIPE' ? new ClosedPipeError() : error
+    failure ??= failureOfStdout(error)
   })
+}
+
+function failureOfStdout(error: NodeJS.ErrnoException): Error {
+  return error.code === 'EPIPE' ? new ClosedPipeError() : localIoError(error, 'write', 'standard output')
 }
 
 /** Prints lines without waiting; `flushStdout` tells what became of them. */
@@ -36,7 +42,7 @@ export async function writeOut(chunk: string | Uint8Array): Promise<void> {
   if (failure) throw failure
   if (process.stdout.write(chunk)) return
   await once(process.stdout, 'drain').catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EPIPE' ? new ClosedPipeError() : error
+    throw failureOfStdout(error)
   })
 }
 

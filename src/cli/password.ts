@@ -1,5 +1,3 @@
-import {read} from 'read'
-
 import {InterruptedError, InvalidArgumentError} from '../errors.js'
 import {interruption} from '../util/abort.js'
 
@@ -53,6 +51,7 @@ export async function ask(question: string, {signal, silent}: {signal: AbortSign
 
     signal.addEventListener('abort', stop, {once: true})
   })
+  const {read} = await import('read')
   const answer = read({output: process.stderr, prompt: `${question}: `, silent}).catch((error: Error) => {
     // Ctrl-C arrives as a key here, not as a signal.
     throw error.message === 'canceled' ? new InterruptedError() : error

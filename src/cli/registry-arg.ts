@@ -1,9 +1,8 @@
-import {Args} from '@oclif/core'
-
 import {parseReference} from '../registry/reference.js'
+import {textArg} from './args.js'
 
 /** The argument of `login` and `logout`. */
-export const registryArg = Args.string({
+export const registryArg = textArg({
   description: 'HOST[:PORT] of the registry; a whole oci:// reference will do',
   required: true,
 })

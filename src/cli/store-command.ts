@@ -1,23 +1,25 @@
-import {Args, type Interfaces} from '@oclif/core'
+import {type Interfaces} from '@oclif/core'
 
 import type {Repository} from '../registry/interfaces.js'
+import type {RepositoryOptions} from '../registry/open.js'
 
 import {BaseCommand, outputFlags} from '../base-command.js'
 import {RESOURCE_NAMES} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
+import {textArg} from './args.js'
 import {connectionOptions} from './connection.js'
 import {registryFlags} from './registry-flags.js'
 
 export type StoreFlags = Interfaces.InferredFlags<typeof outputFlags & typeof registryFlags>
 
 /** The argument that every such command begins with. */
-export const storeArg = Args.string({
+export const storeArg = textArg({
   description: 'oci://HOST[:PORT]/PATH or oci-layout:PATH',
   name: 'STORE',
   required: true,
 })
 
-export const resourceArg = Args.string({
+export const resourceArg = textArg({
   description: `one of ${RESOURCE_NAMES.join(', ')}`,
   options: [...RESOURCE_NAMES],
   required: true,
@@ -32,10 +34,11 @@ export abstract class StoreCommand extends BaseCommand {
     location: string,
     flags: StoreFlags,
     work: (repository: Repository) => Promise<T>,
+    extra: Pick<RepositoryOptions, 'create'> = {},
   ): Promise<T> {
     const {openRepository} = await import('../registry/open.js')
     const options = await connectionOptions(flags, {signal: this.signal, userAgent: this.config.userAgent})
-    const repository = await openRepository(location, options)
+    const repository = await openRepository(location, {...options, ...extra, signal: this.signal})
     try {
       return await work(repository)
     } finally {

@@ -1,5 +1,7 @@
 import {Flags} from '@oclif/core'
 
+import type {Repository} from '../registry/interfaces.js'
+
 import {describe} from '../cli/describe.js'
 import {shellCommand, table} from '../cli/format.js'
 import {storeArg, StoreCommand} from '../cli/store-command.js'
@@ -57,12 +59,12 @@ or objects of one whose configuration was lost, is left as it is.`,
       })
     }
 
-    return this.withRepository(args.store, flags, async (repository) => {
-      const configuration = newConfiguration({
-        compression: flags.compression ? 'LZ4' : 'none',
-        hashing: flags.hashing as Hashing,
-        now: systemClock.now(),
-      })
+    const configuration = newConfiguration({
+      compression: flags.compression ? 'LZ4' : 'none',
+      hashing: flags.hashing as Hashing,
+      now: systemClock.now(),
+    })
+    const create = async (repository: Repository) => {
       const bytes = await sealConfiguration(configuration)
       const {location} = await createStore(repository, bytes, {signal: this.signal})
       const result: CreateResult = {
@@ -82,6 +84,8 @@ or objects of one whose configuration was lost, is left as it is.`,
         ]),
       )
       return result
-    })
+    }
+
+    return this.withRepository(args.store, flags, create, {create: true})
   }
 }

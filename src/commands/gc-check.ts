@@ -57,7 +57,7 @@ destructive first. No passphrase is needed.`,
       this.exitWith(exitCodeOf(summary))
       const {findings: severities, ...rest} = summary
       if (json) await this.endJson({...rest, severities})
-      else this.print(...summaryLines(summary))
+      else this.print(...(printer.hasPrinted ? [''] : []), ...summaryLines(summary))
       return summary
     })
   }

@@ -1,6 +1,7 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 import {type Readable} from 'node:stream'
 
+import {textArg} from '../cli/args.js'
 import {AtomicFile} from '../cli/atomic-file.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural, shellCommand} from '../cli/format.js'
@@ -29,7 +30,7 @@ export default class Get extends StoreCommand {
   static override args = {
     store: storeArg,
     resource: resourceArg,
-    mac: Args.string({description: '64 hex digits, or the beginning of one MAC only; a configuration has none'}),
+    mac: textArg({description: '64 hex digits, or the beginning of one MAC only; a configuration has none'}),
   }
 
   static override description = describe(

@@ -1,5 +1,6 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 
+import {textArg} from '../cli/args.js'
 import {paint} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, shellCommand, table} from '../cli/format.js'
@@ -23,7 +24,7 @@ export interface LsResult {
 export default class Ls extends StoreCommand {
   static override args = {
     store: storeArg,
-    resource: Args.string({description: `only one of ${RESOURCE_NAMES.join(', ')}`, options: [...RESOURCE_NAMES]}),
+    resource: textArg({description: `only one of ${RESOURCE_NAMES.join(', ')}`, options: [...RESOURCE_NAMES]}),
   }
 
   static override description = describe(

@@ -1,16 +1,20 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 
+import {textArg} from '../cli/args.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural} from '../cli/format.js'
 import {openInput} from '../cli/input.js'
 import {resourceArg, storeArg, StoreCommand} from '../cli/store-command.js'
-import {InvalidArgumentError} from '../errors.js'
+import {InvalidArgumentError, isNotFound, StoreFormatError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {openConfiguration} from '../kloset/configuration.js'
+import {openStore} from '../kloset/create.js'
 import {type Mac, parseMac} from '../kloset/mac.js'
 import {CONFIG_TAG, parseResource, type Resource, type ResourceName, tagOf} from '../kloset/resource.js'
+import {type KlosetStore, MAX_CONFIG_BYTES} from '../kloset/store.js'
 import {parseDigest} from '../registry/digest.js'
 import {collect} from '../util/collect.js'
+import {type ContentSource} from '../util/content-source.js'
 
 export interface PutResult {
   readonly digest: string
@@ -25,14 +29,15 @@ export default class Put extends StoreCommand {
   static override args = {
     store: storeArg,
     resource: resourceArg,
-    mac: Args.string({description: 'all 64 hex digits; a configuration has none, FILE comes in its place'}),
-    file: Args.string({description: 'what to store; - or nothing reads standard input'}),
+    mac: textArg({description: 'all 64 hex digits; a configuration has none, FILE comes in its place'}),
+    file: textArg({description: 'what to store; - or nothing reads standard input'}),
   }
 
   static override description = describe(
     `Stores one object: its blob first, its tag last, so that nobody ever sees half of it. The same bytes again are no error;
 other bytes under the same MAC are refused unless --overwrite.`,
     EXIT.damage,
+    EXIT.notFound,
     EXIT.alreadyExists,
     EXIT.unknownVersion,
   )
@@ -73,6 +78,7 @@ other bytes under the same MAC are refused unless --overwrite.`,
     }
 
     return this.withStore(args.store, flags, async (store) => {
+      if (target.resource !== 'config') await requireStore(store, this.signal)
       const progress = await this.startProgress(flags)
       progress.update(`reading ${target.file === '-' ? 'standard input' : target.file}`)
       const input = await openInput(target.file, this.signal)
@@ -82,11 +88,7 @@ other bytes under the same MAC are refused unless --overwrite.`,
         const digest = parseDigest(`sha256:${input.sha256}`)
         const {mac, resource, tag} = target
         const options = {digest, durable, signal: this.signal, ...(overwrite && {overwrite})}
-        if (resource === 'config') {
-          const bytes = await collect(input.open(), {limit: 1024 * 1024, what: CONFIG_TAG})
-          await openConfiguration(bytes)
-          await store.putConfig(bytes, options)
-        } else await store.put(resource, mac, input, options)
+        await (resource === 'config' ? store.putConfig(await readConfiguration(input), options) : store.put(resource, mac, input, options));
 
         this.print(`stored ${tag} (${humanSize(input.size)}, ${plural(input.size, 'byte')})`)
         return {digest, mac, resource, size: input.size, store: store.location, tag}
@@ -94,6 +96,25 @@ other bytes under the same MAC are refused unless --overwrite.`,
         await input.dispose()
       }
     })
+  }
+}
+
+/** @throws StoreFormatError | VersionError when the bytes are no configuration: the store could not be opened with it */
+async function readConfiguration(input: ContentSource): Promise<Buffer> {
+  if (input.size > MAX_CONFIG_BYTES)
+    throw new StoreFormatError(`${CONFIG_TAG}: ${input.size} bytes are no configuration`)
+  const bytes = await collect(input.open(), {limit: MAX_CONFIG_BYTES, what: CONFIG_TAG})
+  await openConfiguration(bytes)
+  return bytes
+}
+
+/** One request for a tag; what is wrong is found out only when it is not there. @throws NotFoundError */
+async function requireStore(store: KlosetStore, signal: AbortSignal): Promise<void> {
+  try {
+    await store.repository.manifests.resolve(CONFIG_TAG, {signal})
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+    await openStore(store.repository, {signal})
   }
 }
 

@@ -1,5 +1,6 @@
-import {Args, Flags} from '@oclif/core'
+import {Flags} from '@oclif/core'
 
+import {textArg} from '../cli/args.js'
 import {paint} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'
 import {humanDuration, humanSize, plural, shellCommand, table} from '../cli/format.js'
@@ -22,8 +23,8 @@ export interface RmResult {
 export default class Rm extends StoreCommand {
   static override args = {
     store: storeArg,
-    resource: Args.string({description: `one of ${RESOURCES.join(', ')}`, options: [...RESOURCES], required: true}),
-    mac: Args.string({description: 'all 64 hex digits of each object', multiple: true, required: true}),
+    resource: textArg({description: `one of ${RESOURCES.join(', ')}`, options: [...RESOURCES], required: true}),
+    mac: textArg({description: 'all 64 hex digits of each object', multiple: true, required: true}),
   }
 
   static override description = describe(

@@ -1,7 +1,8 @@
 import {expect} from 'chai'
 
-import {failureOf, rememberFailure, renderFailure} from '../../../src/cli/failure.js'
+import {failureOf, rememberFailure} from '../../../src/cli/failure.js'
 import {ClosedPipeError} from '../../../src/cli/output.js'
+import {renderFailure} from '../../../src/cli/render-failure.js'
 import {NotFoundError} from '../../../src/errors.js'
 
 describe('failure', () => {
@@ -19,7 +20,7 @@ describe('failure', () => {
     const {error: told, exitCode} = failureOf(error)
     expect(told.code).to.equal('IO')
     expect(told.facts).to.deep.equal({errno: 'ENOSPC'})
-    expect(told.message).to.equal('write: no space left on device, write')
+    expect(told.message).to.equal('write: no space left on device')
     expect(exitCode).to.equal(1)
   })
 
