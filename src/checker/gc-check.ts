@@ -205,6 +205,11 @@ export class GcCheck implements AsyncIterable<Finding> {
       return
     }
 
+    if (this.#tally.hasGap) {
+      this.#tally.notChecked.push('untagged manifests and unreferenced blobs: some tags could not be read')
+      return
+    }
+
     yield* checkStorage({...context, onItem: () => this.#report('storage'), table: context.scan.table})
   }
 }

@@ -1,15 +1,15 @@
 import type {Mac} from '../kloset/mac.js'
 import type {ResourceName} from '../kloset/resource.js'
-import type {Digest} from '../registry/digest.js'
 import type {Repository} from '../registry/interfaces.js'
 import type {FetchedManifest} from '../registry/manifest.js'
 import type {Failures} from './failures.js'
 import type {Finding, FindingDetails} from './findings.js'
 
-import {hasCode, isNotFound, messageOf} from '../errors.js'
+import {hasCode, isNotFound, KlosetOciError, messageOf} from '../errors.js'
 import {ENVELOPE_BYTES} from '../kloset/envelope.js'
 import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
 import {artifactTypeOf} from '../kloset/resource.js'
+import {type Digest, isDigest} from '../registry/digest.js'
 import {ANNOTATION} from '../registry/media-types.js'
 import {type ContentKeys, checkContent} from './content-check.js'
 import {actualOf, factsOf, finding} from './failures.js'
@@ -84,20 +84,28 @@ async function fetchManifest(
       return finding('manifest-missing', `${tag}: the tag is listed but its manifest is missing`, {
         ...details,
         ...factsOf(error),
+        digest: digestIn(error, 'digest'),
       })
     }
 
     if (hasCode(error, 'INTEGRITY')) {
       failures.succeeded()
+      const expected = digestIn(error, 'expected')
       return finding('manifest-corrupt', `${tag}: ${error.message}`, {
         ...details,
-        expected: String(error.facts['expected'] ?? ''),
+        digest: expected,
+        expected,
         found: actualOf(error),
       })
     }
 
     return failures.failed(error, tag, details)
   }
+}
+
+function digestIn(error: unknown, fact: string): Digest | undefined {
+  const value = error instanceof KlosetOciError ? error.facts[fact] : undefined
+  return typeof value === 'string' && isDigest(value) ? value : undefined
 }
 
 /** What a manifest says against the tag that it is under. */

@@ -40,6 +40,11 @@ export class Tally {
   readonly #kinds = new Map<FindingKind, number>()
   readonly #severities: Record<Severity, number> = {error: 0, info: 0, warning: 0}
 
+  /** Whether anything could not be looked at so far. */
+  get hasGap(): boolean {
+    return this.#gap
+  }
+
   count(found: Finding): Finding {
     this.#severities[found.severity] += 1
     this.#kinds.set(found.kind, (this.#kinds.get(found.kind) ?? 0) + 1)

@@ -79,10 +79,12 @@ export class TagScan {
   /** What is known of an accepted result goes into the counts. */
   #account(
     {index, subject}: {readonly index: number; readonly subject: Subject},
-    {manifest, size}: ObjectResult,
+    {findings, manifest, size}: ObjectResult,
   ): Finding[] {
     const {configBlobs, references, tally} = this.#options
     tally.bytes[subject.resource] += size
+    // A manifest that cannot be read is a tag's all the same.
+    for (const {digest} of findings) if (digest) references.add(digest)
     if (!manifest) return []
     const {config, layer} = manifest.content
     if (config) configBlobs.note(config, subject.tag)
@@ -100,7 +102,10 @@ export class TagScan {
     if (subject.resource === 'config') return config ?? checkConfig(context, {secret})
     const isLock = subject.resource === 'lock'
     const result = await checkObject(subject, {...context, deep: context.deep || isLock})
-    if (!isLock || result.findings.some(({severity}) => severity === 'error')) return result
+    if (!isLock || result.findings.some(({kind, severity}) => severity === 'error' || kind === 'unknown-version')) {
+      return result
+    }
+
     return {...result, findings: [...result.findings, ...(await checkLock(subject, result, context))]}
   }
 

@@ -88,6 +88,9 @@ export function spyRepository<T extends Repository>(
       const value: unknown = Reflect.get(target, property, target)
       return typeof value === 'function' ? (value.bind(target) as unknown) : value
     },
+    set(_target, property, value: unknown) {
+      return Reflect.set(spied, property, value)
+    },
   })
   return {calls, repository}
 }
