@@ -24,13 +24,13 @@ export function findPeer(name: string): string | undefined {
  * Path of an external program that a test cannot do without. The test is skipped, with the reason printed, when it is
  * not on PATH; it fails when `KLOSET_OCI_REQUIRE_PEERS` (names, separated by commas or spaces) lists it.
  */
-export function needPeer(context: Context, name: string): string {
+export function needPeer(mocha: Context, name: string): string {
   const path = findPeer(name)
   if (path) return path
   const required = (process.env['KLOSET_OCI_REQUIRE_PEERS'] ?? '').split(/[\s,]+/)
   if (required.includes(name)) throw new Error(`${name} is not on PATH, and KLOSET_OCI_REQUIRE_PEERS wants it`)
   process.stderr.write(`skipped: ${name} is not on PATH\n`)
-  return context.skip()
+  return mocha.skip()
 }
 
 export interface PeerResult {
