@@ -1,4 +1,5 @@
 import http from 'node:http'
+import https, {type ServerOptions} from 'node:https'
 import net, {type AddressInfo, type Socket} from 'node:net'
 
 export interface TestProxyOptions {
@@ -8,6 +9,8 @@ export interface TestProxyOptions {
   readonly mute?: boolean
   /** Sends this instead of an answer to CONNECT. */
   readonly reply?: string
+  /** Speaks TLS itself. */
+  readonly tls?: ServerOptions
 }
 
 /** A forward proxy that leads every host name to the loopback interface, and notes what it was asked for. */
@@ -16,13 +19,16 @@ export class TestProxy {
   readonly asked: string[] = []
   /** Headers that came with them. */
   readonly headers: http.IncomingHttpHeaders[] = []
+  readonly #scheme: string
   readonly #server: http.Server
+
   readonly #sockets = new Set<Socket>()
 
-  private constructor({login, mute, reply}: TestProxyOptions) {
+  private constructor({login, mute, reply, tls}: TestProxyOptions) {
+    this.#scheme = tls ? 'https' : 'http'
     const allowed = (headers: http.IncomingHttpHeaders) =>
       login === undefined || headers['proxy-authorization'] === `Basic ${Buffer.from(login).toString('base64')}`
-    this.#server = http.createServer((request, response) => {
+    const onRequest: http.RequestListener = (request, response) => {
       this.#note(request)
       const target = new URL(request.url ?? '')
       const headers = {...request.headers}
@@ -36,7 +42,9 @@ export class TestProxy {
       )
       if (allowed(request.headers)) request.pipe(onward)
       else response.writeHead(407).end()
-    })
+    }
+
+    this.#server = tls ? https.createServer(tls, onRequest) : http.createServer(onRequest)
     this.#server.on('connect', (request, socket: Socket, head) => {
       this.#note(request)
       this.#sockets.add(socket)
@@ -66,7 +74,7 @@ export class TestProxy {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   async close(): Promise<void> {

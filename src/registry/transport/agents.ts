@@ -1,9 +1,10 @@
-import type {RequestOptions} from 'node:http'
+import type {RequestOptions} from 'node:https'
 import type {Socket} from 'node:net'
 
 import {HttpsProxyAgent} from 'https-proxy-agent'
 import http from 'node:http'
 import https from 'node:https'
+import {isIP} from 'node:net'
 import {getProxyForUrl} from 'proxy-from-env'
 
 import type {TlsConnectOptions} from './tls.js'
@@ -27,25 +28,24 @@ export interface RoutesOptions {
   readonly tls: TlsConnectOptions
 }
 
-interface Pools {
-  readonly agents: Map<string, http.Agent>
-}
-
 /**
  * The connections of one client: one pool straight to the hosts, one per proxy. Idle connections are used last in,
  * first out, so that those not needed fall idle long enough for the peer to close them.
  */
 export class Routes {
+  readonly #agents = new Map<string, http.Agent>()
   readonly #options: RoutesOptions
-  readonly #pools: Pools = {agents: new Map()}
 
   constructor(options: RoutesOptions) {
     this.#options = options
   }
 
-  /** Closes every connection, those in use too. */
+  /** Closes idle connections; those in use are closed when their answer has been read. */
   close(): void {
-    for (const agent of this.#pools.agents.values()) agent.destroy()
+    for (const agent of this.#agents.values()) {
+      Object.assign(agent, {keepAlive: false})
+      this.dropIdle(agent)
+    }
   }
 
   /** Drops idle connections of one pool: when one of them turned out dead, its neighbours likely are too. */
@@ -75,10 +75,10 @@ export class Routes {
   }
 
   #agent(key: string, make: () => http.Agent): http.Agent {
-    const known = this.#pools.agents.get(key)
+    const known = this.#agents.get(key)
     if (known) return known
     const agent = make()
-    this.#pools.agents.set(key, agent)
+    this.#agents.set(key, agent)
     return agent
   }
 
@@ -98,6 +98,8 @@ export class Routes {
         path: `${url.origin}${url.pathname}${url.search}`,
         port: proxy.url.port || (secure ? 443 : 80),
         protocol: proxy.url.protocol,
+        // Node would take the name from the Host header, which is the registry's.
+        ...(secure && {servername: isIP(bare(proxy.url.hostname)) ? '' : proxy.url.hostname}),
       },
       proxyHeaders: {host: url.host, ...authorization(proxy)},
       secure,

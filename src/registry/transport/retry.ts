@@ -14,6 +14,9 @@ export type Outcome = {readonly error: unknown} | {readonly retryAfter?: string 
 
 const TEMPORARY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
 
+/** A limit of rate takes longer to pass than a hiccup, when the registry does not say how long. */
+const RATE_LIMIT_FACTOR = 5
+
 /** Whether the same request may well be answered otherwise a moment later. */
 export function isTemporaryStatus(status: number): boolean {
   return TEMPORARY.has(status)
@@ -48,7 +51,8 @@ export class RetryPolicy {
    */
   delayFor(attempt: number, outcome: Outcome): number | undefined {
     if (attempt >= this.attempts) return undefined
-    const jitter = this.#random() * Math.min(this.#maxDelay, this.#baseDelay * 2 ** (attempt - 1))
+    const base = 'status' in outcome && outcome.status === 429 ? this.#baseDelay * RATE_LIMIT_FACTOR : this.#baseDelay
+    const jitter = this.#random() * Math.min(this.#maxDelay, base * 2 ** (attempt - 1))
     if ('error' in outcome) return isRetryable(outcome.error) ? jitter : undefined
     if (!isTemporaryStatus(outcome.status)) return undefined
     const asked = parseRetryAfter(outcome.retryAfter, this.clock.now())

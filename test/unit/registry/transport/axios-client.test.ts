@@ -165,6 +165,25 @@ describe('requests over the wire', function () {
     expect(new Set(server.requests.slice(3).map(({socket}) => socket)).size).to.equal(1)
   })
 
+  it('lets answers be read to their end after it was closed', async function () {
+    const server = await TestServer.start((_request, response) => {
+      response.writeHead(200, {'content-length': '2000000'})
+      response.write(Buffer.alloc(1_000_000))
+      setTimeout(() => response.end(Buffer.alloc(1_000_000)), 30)
+    })
+    const client = wire.client()
+    const idle = await client.send({method: 'GET', url: server.url('/')})
+    const busy = await client.send({method: 'GET', url: server.url('/')})
+    await buffer(idle.body)
+    client.close()
+    expect(await buffer(busy.body)).to.have.length(2_000_000)
+    const count = () =>
+      new Promise((resolve) => {
+        server.raw.getConnections((_error, number) => resolve(number))
+      })
+    while ((await count()) !== 0) await delay(1)
+  })
+
   it('does not read ahead of its reader', async function () {
     const source = new ZeroSource()
     const server = await TestServer.start((_request, response) => {

@@ -112,6 +112,20 @@ describe('proxies', function () {
     expect(proxy.asked).to.have.length(2)
   })
 
+  it('reaches a proxy that speaks TLS itself', async function () {
+    const tls = await authority.issue(['127.0.0.1'])
+    const proxy = await newProxy({login: 'me:pw', tls})
+    const url = proxy.url.replace('//', '//me:pw@')
+    process.env['HTTPS_PROXY'] = url
+    process.env['HTTP_PROXY'] = url
+    const secure = await TestServer.start(echo, certificate)
+    const plain = await TestServer.start(echo)
+    const client = newClient()
+    expect(await bodyOf(await client.send({method: 'GET', url: at('https', secure)}))).to.equal('GET /v2/ 0')
+    expect(await bodyOf(await client.send({method: 'GET', url: at('http', plain)}))).to.equal('GET /v2/ 0')
+    expect(proxy.asked).to.have.length(2)
+  })
+
   it('shows the proxy its login, and only the proxy', async function () {
     const proxy = await newProxy({login: 'me:s@crét'})
     const withLogin = proxy.url.replace('//', `//me:${encodeURIComponent('s@crét')}@`)

@@ -98,6 +98,11 @@ describe('trying again', function () {
       expect(clock.sleeps).to.deep.equal([50, 100])
     })
 
+    it('is more patient with a limit of rate', async function () {
+      await withRetry(new Script(429, 429, 200), policy()).send({method: 'GET', url})
+      expect(clock.sleeps).to.deep.equal([1000, 2000])
+    })
+
     it('stops after five tries, and returns the last answer', async function () {
       const response = await withRetry(new Script(503, 503, 503, 503, 503), policy()).send({method: 'GET', url})
       expect(response.status).to.equal(503)
