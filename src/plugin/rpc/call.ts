@@ -120,9 +120,12 @@ export class Call implements Receiving, Sending, StreamConsumer {
 
     if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
     if (this.#remoteEnded) return undefined
-    return new Promise<Buffer | undefined>((resolve, reject) => {
+    const next = await new Promise<Buffer | undefined>((resolve, reject) => {
       this.#waiting = {reject, resolve}
     })
+    // Some clients end the request before they reset it: what they sent so far is not the whole then.
+    if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
+    return next
   }
 
   reset(reason: string): void {
