@@ -1,0 +1,129 @@
+import {Readable} from 'node:stream'
+
+import type {RetryPolicy} from '../transport/retry.js'
+
+import {IntegrityError} from '../../errors.js'
+
+/** A body that begins at or before the position asked for. */
+export interface OpenedBody {
+  readonly body: Readable
+  /** Bytes before the position, to be read away. */
+  readonly skip: number
+}
+
+export interface ResumableOptions {
+  /** Whether bytes beyond `end` are left unread (a 200 where a range was asked for) or passed on for the digest check. */
+  readonly cut: boolean
+  /** First byte behind what is wanted, when known. */
+  readonly end: number | undefined
+  readonly first: OpenedBody
+  /** Asks again, from `position` on. */
+  readonly open: (position: number) => Promise<OpenedBody>
+  readonly policy: RetryPolicy
+  readonly signal: AbortSignal | undefined
+  readonly start: number
+  /** Names the content in errors. */
+  readonly what: string
+}
+
+/** That many bytes between two breaks make the count of tries begin anew. */
+const PROGRESS_BYTES = 64 * 1024
+
+/**
+ * A body that survives lost connections: it asks again from the byte where it broke, as often as the retry policy
+ * allows without progress. Order and number of bytes are kept; what they are is for the digest to say.
+ */
+export class ResumableBody extends Readable {
+  #attempt = 1
+  #body: Readable | undefined
+  #brokenAt: number
+  readonly #options: ResumableOptions
+  #position: number
+  #skip = 0
+
+  constructor(options: ResumableOptions) {
+    super({highWaterMark: 256 * 1024})
+    this.#options = options
+    this.#position = options.start
+    this.#brokenAt = options.start
+    this.#take(options.first)
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#drop()
+    callback(error)
+  }
+
+  override _read(): void {
+    this.#body?.resume()
+  }
+
+  #accept(chunk: Buffer): void {
+    const wanted = this.#skip > 0 ? chunk.subarray(Math.min(this.#skip, chunk.length)) : chunk
+    this.#skip -= chunk.length - wanted.length
+    if (wanted.length === 0) return
+    const {cut, end} = this.#options
+    if (cut && end !== undefined && this.#position + wanted.length >= end) {
+      const last = wanted.subarray(0, end - this.#position)
+      this.#position = end
+      this.#drop()
+      this.push(last)
+      this.push(null)
+      return
+    }
+
+    this.#position += wanted.length
+    if (!this.push(wanted)) this.#body?.pause()
+  }
+
+  #drop(): void {
+    const body = this.#body
+    this.#body = undefined
+    // Nobody listens to a body that was dropped, whatever it still reports.
+    body?.removeAllListeners()
+    body?.on('error', () => {})
+    body?.destroy()
+  }
+
+  #finish(): void {
+    this.#body = undefined
+    const {cut, end, start, what} = this.#options
+    if (cut && end !== undefined && this.#position < end) {
+      const facts = {actualSize: this.#position - start, expectedSize: end - start}
+      this.destroy(
+        new IntegrityError(`${what}: ended after ${facts.actualSize} bytes, expected ${facts.expectedSize}`, {facts}),
+      )
+    } else this.push(null)
+  }
+
+  async #resume(error: Error): Promise<void> {
+    this.#drop()
+    const {end, open, policy, signal} = this.#options
+    if (end !== undefined && this.#position >= end) {
+      this.push(null)
+      return
+    }
+
+    if (this.#position - this.#brokenAt >= PROGRESS_BYTES) this.#attempt = 1
+    this.#brokenAt = this.#position
+    const delay = signal?.aborted ? undefined : policy.delayFor(this.#attempt, {error})
+    if (delay === undefined) throw error
+    this.#attempt += 1
+    await policy.pause(delay, signal)
+    const next = await open(this.#position)
+    if (this.destroyed) {
+      next.body.on('error', () => {})
+      next.body.destroy()
+    } else this.#take(next)
+  }
+
+  #take({body, skip}: OpenedBody): void {
+    this.#body = body
+    this.#skip = skip
+    body.on('data', (chunk: Buffer) => this.#accept(chunk))
+    body.once('end', () => this.#finish())
+    body.once('error', (error) => {
+      this.#resume(error).catch((error_: Error) => this.destroy(error_))
+    })
+  }
+}
