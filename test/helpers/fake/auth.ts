@@ -16,7 +16,7 @@ export class FakeAuth {
   readonly #tokens = new Map<string, Set<string>>()
 
   /** Whether the request may go on; answers 401 otherwise. */
-  admit(exchange: Exchange, options: FakeOptions, needs: undefined | {actions: string[]; name: string}): boolean {
+  admit(exchange: Exchange, options: FakeOptions, needs?: {actions: string[]; name: string}): boolean {
     const {authorization} = exchange.request.headers
     const how = options.auth ?? 'none'
     if (how === 'none') {
