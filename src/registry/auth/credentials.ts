@@ -81,7 +81,7 @@ export async function explainCredential(
   }
 }
 
-const OPTION_NAMES = {password: '--password', token: '--token', username: '--username'} as const
+const OPTION_NAMES = {password: 'the password', token: 'the token', username: 'the user name'} as const
 const ENVIRONMENT_NAMES = {
   password: 'KLOSET_OCI_PASSWORD',
   token: 'KLOSET_OCI_TOKEN',
