@@ -88,9 +88,7 @@ describe('key derivation', function () {
     expect(await failureOf(deriveSecret(md5, PASSPHRASE))).to.be.instanceOf(VersionError)
     expect(await failureOf(deriveSecret(vectors[0]![0], ''))).to.be.instanceOf(InvalidArgumentError)
   })
-})
 
-describe('unlocking', function () {
   it('opens the golden stores with their passphrase, whose secret proves CONFIG', async function () {
     for (const name of ['encrypted', 'encrypted-sha256'] as const) {
       const {configuration, secret} = await unlockedGolden(name)

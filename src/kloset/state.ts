@@ -1,0 +1,18 @@
+/** States: the store's record of where blobs lie, which packfiles there are and what is deleted. */
+export {decodeState, StateDecoder} from './state/decoder.js'
+export {encodeState, STATE_VERSION, type StateToEncode, type WritableEntry} from './state/encoder.js'
+export {
+  type ColouredEntry,
+  type ConfigurationEntry,
+  type DeleteEntry,
+  LocationEntry,
+  type LocationFields,
+  type MetadataEntry,
+  NIL_MAC,
+  type PackfileEntry,
+  type StateEntry,
+  timestampFromNanos,
+  timestampToNanos,
+} from './state/entries.js'
+export {orderStates, type StateOrder} from './state/order.js'
+export {type KnownPackfile, type KnownState, StateIndex, type StateIndexOptions} from './state/state-index.js'
