@@ -5,31 +5,35 @@ import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
 
 /**
  * The process: runs the command line, tells what failed, and leaves with the right status once everything
- * printed has been taken. Nothing is cut off: the process is never ended by force.
+ * printed has been taken: nothing is cut off.
  * @param root `import.meta.url` of the file in `bin/`
  */
 export async function main(root: string, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   guardStdout()
-  let told = false
+  let thrown: unknown
   try {
     await run([...argv], root)
   } catch (error) {
-    await tell(failureOf(error), error, argv)
-    told = true
+    thrown = error
   }
 
   const lost = await flushStdout()
   if (lost instanceof ClosedPipeError) process.exitCode ||= failureOf(lost).exitCode
-  else if (lost && !told) await tell(failureOf(lost), lost, [])
-  // A terminal or a pipe that nobody reads to its end must not keep us here.
-  process.stdin.unref?.()
+  else if (lost) await tell(failureOf(lost), lost, {json: false})
+  else if (thrown !== undefined) await tell(failureOf(thrown), thrown, {json: wantsJson(argv)})
+
+  await Promise.all([flushStdout(), flushed(process.stderr)])
+  // All is said and everything of ours is closed: a request that hangs, or a standard input that stays open, must not
+  // keep us here.
+  // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit
+  process.exit()
 }
 
-async function tell(failure: Failure, thrown: unknown, argv: readonly string[]): Promise<void> {
+/** @param json on standard output as a document, else for people on standard error */
+async function tell(failure: Failure, thrown: unknown, {json}: {readonly json: boolean}): Promise<void> {
   process.exitCode = failure.exitCode
   if (failure.quiet) return
-  const end = argv.indexOf('--')
-  if (argv.slice(0, end === -1 ? undefined : end).includes('--json')) {
+  if (json) {
     const document = {error: failure.error, exitCode: failure.exitCode, schema: 'kloset-oci/error/v1'}
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
     return
@@ -38,4 +42,16 @@ async function tell(failure: Failure, thrown: unknown, argv: readonly string[]):
   // Loaded when it is needed: most runs do not fail.
   const {renderFailure} = await import('./render-failure.js')
   process.stderr.write(renderFailure(failure, thrown))
+}
+
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (stream.destroyed || !stream.writable) resolve()
+    else stream.write('', () => resolve())
+  })
+}
+
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end === -1 ? undefined : end).includes('--json')
 }

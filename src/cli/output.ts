@@ -19,6 +19,9 @@ let failure: Error | undefined
  * The argument parser's own listener, which throws, is removed.
  */
 export function guardStdout(): void {
+  process.stderr.on('error', () => {
+    // Nobody is left to be told.
+  })
   process.stdout.removeAllListeners('error')
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     failure ??= failureOfStdout(error)

@@ -63,12 +63,13 @@ destructive first. No passphrase is needed.`,
   }
 }
 
-const PHASES: Readonly<Record<CheckProgress['phase'], string>> = {
+const PHASES: Readonly<Record<string, string>> = {
   recheck: 'looking again at what changed',
+  states: 'reading states',
   storage: 'looking through the storage',
   tags: 'looking at tags',
 }
 
 function progressText({bytes, done, phase}: CheckProgress): string {
-  return `${PHASES[phase]}: ${humanCount(done)}${bytes > 0 ? `, ${humanSize(bytes)} read` : ''}`
+  return `${PHASES[phase] ?? phase}: ${humanCount(done)}${bytes > 0 ? `, ${humanSize(bytes)} read` : ''}`
 }
