@@ -1,0 +1,86 @@
+import {expect} from 'chai'
+import {mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {digestOf, encodedOf} from '../../../../src/registry/digest.js'
+import {openLayout} from '../../../../src/registry/layout/open-layout.js'
+import {bufferSource} from '../../../../src/util/content-source.js'
+import {scratchDir} from '../../../helpers/hooks.js'
+import {blobOf, listed, pushBlob, pushObject, rejects} from '../../../helpers/registry-objects.js'
+
+function layoutDir(): string {
+  return join(scratchDir('open'), 'store')
+}
+
+async function emptyLayout(): Promise<string> {
+  const dir = layoutDir()
+  await (await openLayout(dir, {create: true, durable: false})).close()
+  return dir
+}
+
+describe('hostile image layouts', () => {
+  it('does not follow a link in a blob`s place, nor wait on a special file', async () => {
+    const dir = await emptyLayout()
+    const layout = await openLayout(dir)
+    const secret = join(scratchDir('secret'), 'passwd')
+    writeFileSync(secret, 'root:x')
+    const target = blobOf(Buffer.from('root:x'))
+    symlinkSync(secret, join(dir, 'blobs', 'sha256', encodedOf(target.digest)))
+    await rejects(layout.blobs.fetch(target), 'PROTOCOL')
+    await rejects(layout.blobs.fetch(target, {range: {length: 1, offset: 0}}), 'PROTOCOL')
+    await rejects(layout.blobs.resolve(target.digest), 'PROTOCOL')
+    mkdirSync(join(dir, 'blobs', 'sha256', encodedOf(digestOf(Buffer.from('folder')))))
+    await rejects(layout.blobs.fetch(blobOf(Buffer.from('folder'))), 'PROTOCOL')
+  })
+
+  it('finds a damaged manifest, one of the wrong size and one that is gone', async () => {
+    const dir = await emptyLayout()
+    const layout = await openLayout(dir, {durable: false})
+    const paths = new Map<string, string>()
+    for (const tag of ['flipped', 'short', 'gone', 'huge']) {
+      const {descriptor} = await pushObject(layout, tag)
+      paths.set(tag, join(dir, 'blobs', 'sha256', encodedOf(descriptor.digest)))
+    }
+
+    const bytes = readFileSync(paths.get('flipped')!)
+    bytes[10] = 255 - bytes[10]!
+    writeFileSync(paths.get('flipped')!, bytes)
+    writeFileSync(paths.get('short')!, readFileSync(paths.get('short')!).subarray(1))
+    truncateSync(paths.get('huge')!, 5 * 1024 * 1024)
+    rmSync(paths.get('gone')!)
+    await rejects(layout.manifests.get('flipped'), 'INTEGRITY')
+    await rejects(layout.manifests.get('short'), 'INTEGRITY')
+    await rejects(layout.manifests.get('huge'), 'PROTOCOL')
+    for (const call of [() => layout.manifests.get('gone'), () => layout.manifests.resolve('gone')]) {
+      const error = await rejects(call(), 'NOT_FOUND')
+      expect(error.facts).to.include.keys('digest', 'reference')
+      expect(error.message).to.contain('gone')
+    }
+
+    expect(await listed(layout.tags())).to.deep.equal(['flipped', 'gone', 'huge', 'short'])
+    await layout.manifests.untag('gone')
+    expect(await listed(layout.tags())).to.deep.equal(['flipped', 'huge', 'short'])
+    await layout.close()
+  })
+
+  it('finds a flipped bit and a truncation in a blob', async () => {
+    const dir = await emptyLayout()
+    const layout = await openLayout(dir, {durable: false})
+    const bytes = Buffer.alloc(3 * 1024 * 1024, 'abcdefg')
+    const target = await pushBlob(layout, bytes)
+    const path = join(dir, 'blobs', 'sha256', encodedOf(target.digest))
+    const read = async () => {
+      for await (const chunk of await layout.blobs.fetch(target)) expect(chunk).to.have.length.above(0)
+    }
+
+    await read()
+    bytes[2_000_000] = 0
+    writeFileSync(path, bytes)
+    await rejects(read(), 'INTEGRITY')
+    truncateSync(path, 100)
+    await rejects(read(), 'INTEGRITY')
+    await rejects(layout.blobs.fetch(target, {range: {length: 10, offset: 0}}), 'INTEGRITY')
+    expect(await layout.blobs.push(target, bufferSource(Buffer.alloc(3 * 1024 * 1024, 'abcdefg')))).to.equal(true)
+    await read()
+  })
+})
