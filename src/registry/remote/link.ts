@@ -9,7 +9,7 @@ interface Link {
   readonly target: string
 }
 
-const TARGET = /^[\t ]*<([^>]*)>/
+const TARGET = /^[\t ,]*<([^>]*)>/
 const PARAMETER = /^[\t ]*;[\t ]*([\w!#$%&'*+.^`|~-]+)[\t ]*(?:=[\t ]*("(?:[^"\\]|\\.)*"|[^\t ",;]+))?/
 
 /**
