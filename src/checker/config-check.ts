@@ -55,7 +55,10 @@ export async function checkConfig(
   } catch (error) {
     const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'config-unreadable'
     const unreadable = finding(kind, messageOf(error), details)
-    return {...result, findings: [...result.findings.filter(({kind: other}) => other !== 'envelope-invalid'), unreadable]}
+    return {
+      ...result,
+      findings: [...result.findings.filter(({kind: other}) => other !== 'envelope-invalid'), unreadable],
+    }
   }
 }
 

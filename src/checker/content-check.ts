@@ -3,9 +3,8 @@ import type {Finding, FindingDetails} from './findings.js'
 import type {CheckContext, Subject} from './object-check.js'
 
 import {hasCode, isNotFound, messageOf} from '../errors.js'
-import {EnvelopeChecker, HEADER_BYTES, KNOWN_VERSIONS, resourceOfType, unknownVersion} from '../kloset/envelope.js'
+import {EnvelopeChecker, EnvelopeWindow, KNOWN_VERSIONS, resourceOfType, unknownVersion} from '../kloset/envelope.js'
 import {CONFIG_HASHING, type Hasher, HasherPool, type Hashing} from '../kloset/hashing.js'
-import {MAC_BYTES} from '../kloset/mac.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {actualOf, factsOf, finding} from './failures.js'
 
@@ -37,9 +36,7 @@ export class ContentKeys {
   async lend<T>(resource: Subject['resource'], use: (hasher?: Hasher, naming?: Hasher) => Promise<T>): Promise<T> {
     const pool = resource === 'config' ? this.#config : this.#objects
     if (!pool) return use()
-    return pool.lend((hasher) =>
-      resource === 'packfile' ? pool.lend((naming) => use(hasher, naming)) : use(hasher),
-    )
+    return pool.lend((hasher) => (resource === 'packfile' ? pool.lend((naming) => use(hasher, naming)) : use(hasher)))
   }
 }
 
@@ -78,7 +75,9 @@ export async function checkContent(
       if (hasCode(error, 'INTEGRITY')) {
         failures.succeeded()
         const found = actualOf(error)
-        return [finding('digest-mismatch', `${subject.tag}: ${error.message}`, {...details, expected: blob.digest, found})]
+        return [
+          finding('digest-mismatch', `${subject.tag}: ${error.message}`, {...details, expected: blob.digest, found}),
+        ]
       }
 
       return [failures.failed(error, subject.tag, details)]
@@ -137,20 +136,17 @@ function judgeEnvelope(
  * @see kloset packfile/packfile_disk.go `Serialize`
  */
 export class DataHasher {
-  readonly #end: number
   readonly #hasher: Hasher
-  #offset = 0
+  readonly #window: EnvelopeWindow
 
   constructor(hasher: Hasher, envelopeSize: number) {
-    this.#end = envelopeSize - MAC_BYTES
     this.#hasher = hasher
+    this.#window = new EnvelopeWindow(envelopeSize)
   }
 
-  update(chunk: Uint8Array): void {
-    const start = Math.min(chunk.length, Math.max(0, HEADER_BYTES - this.#offset))
-    const end = Math.max(start, Math.min(chunk.length, this.#end - this.#offset))
-    this.#offset += chunk.length
-    if (end > start) this.#hasher.update(chunk.subarray(start, end))
+  update(chunk: Buffer): void {
+    const data = this.#window.cut(chunk)
+    if (data.length > 0) this.#hasher.update(data)
   }
 
   value(): string {

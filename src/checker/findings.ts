@@ -38,10 +38,16 @@ export const SEVERITIES = {
   /** The object is not the one that its tag names. */
   'name-mismatch': 'error',
   /** Two tags on one manifest: deleting one by digest deletes both. */
+  /** Deleted by maintenance: it goes when the time of grace is over. */
+  'packfile-coloured': 'info',
+  /** No state knows it: a backup under way, one that was broken off, or a state that was lost. */
+  'packfile-unknown': 'info',
   'shared-digest': 'warning',
   'size-mismatch': 'error',
   /** The official writer did not learn the size and wrote 0. The data is there; copies by other tools will fail. */
   'size-unstated': 'warning',
+  /** A state whose envelope is sound and whose content is not. */
+  'state-unreadable': 'error',
   /** An object that states refer to has no tag. */
   'tag-missing': 'error',
   'type-mismatch': 'error',
@@ -71,7 +77,7 @@ export interface Finding {
   readonly message: string
   /** The least destructive thing to do next. */
   readonly nextStep?: string | undefined
-  readonly object?: {readonly mac?: Mac | undefined; readonly resource: ResourceName} | undefined
+  readonly object?: undefined | {readonly mac?: Mac | undefined; readonly resource: ResourceName}
   readonly severity: Severity
   /** Snapshots that it costs; `unknown` while nobody has looked into the store. */
   readonly snapshots?: 'unknown' | readonly string[] | undefined

@@ -2,6 +2,7 @@ import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {Clock} from '../util/clock.js'
 
 import {hasCode, NotFoundError} from '../errors.js'
+import {type Secret} from '../kloset/codec/secret.js'
 import {type Configuration, hashingOf, macKeyOf} from '../kloset/configuration.js'
 import {CONFIG_TAG} from '../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../kloset/store.js'
@@ -10,17 +11,18 @@ import {systemClock} from '../util/clock.js'
 import {ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
 import {ContentKeys} from './content-check.js'
-import {type DataDecoder, plaintextDecoder} from './decoder.js'
+import {codecOf} from './decoder.js'
 import {Failures, finding} from './failures.js'
 import {type Finding, isGap} from './findings.js'
 import {type LockContext} from './lock-check.js'
 import {detailsOf} from './object-check.js'
+import {checkReferences} from './reference-check.js'
 import {References} from './references.js'
 import {checkStorage} from './storage-check.js'
 import {type CheckSummary, Tally} from './summary.js'
 import {TagScan} from './tag-scan.js'
 
-export type CheckPhase = 'recheck' | 'storage' | 'tags'
+export type CheckPhase = 'recheck' | 'states' | 'storage' | 'tags'
 
 export interface CheckProgress {
   /** Bytes downloaded. */
@@ -34,13 +36,13 @@ export interface GcCheckOptions extends CallOptions {
   readonly clock?: Clock | undefined
   /** Requests at the same time. Default 16. */
   readonly concurrency?: number | undefined
-  /** Decodes data of an encrypted store; a plaintext one needs none. */
-  readonly decode?: DataDecoder | undefined
   /** Download everything: digests, envelopes, and MACs where the key is known. */
   readonly deep?: boolean | undefined
   readonly onProgress?: ((progress: CheckProgress) => void) | undefined
-  /** Of an encrypted store, to check its MACs. */
-  readonly secret?: Uint8Array | undefined
+  /** Of an encrypted store: without it its MACs, locks and states cannot be read. */
+  readonly secret?: Secret | undefined
+  /** Read every state, for packfiles that they know and that have no tag. Default true. */
+  readonly states?: boolean | undefined
 }
 
 const CONFIG = {resource: 'config', tag: CONFIG_TAG} as const
@@ -95,7 +97,7 @@ export class GcCheck implements AsyncIterable<Finding> {
     if (scan.table.hasTag(CONFIG_TAG)) return
     const {foreign, lock, packfile, state} = this.#tally.objects
     const objects = lock + packfile + state
-    const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret})
+    const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret?.bytes})
     const gap = latest.findings.find((found) => isGap(found))
     if (gap) {
       yield gap
@@ -123,29 +125,31 @@ export class GcCheck implements AsyncIterable<Finding> {
 
   /** What can be checked of this store's contents, and how. */
   async #contextFor(configuration: Configuration | undefined, context: LockContext): Promise<LockContext> {
-    const {decode, deep, secret} = this.#options
+    const {deep, secret} = this.#options
     const {notChecked} = this.#tally
     if (!configuration) {
-      notChecked.push('MACs and the age of locks: CONFIG could not be read')
+      notChecked.push('MACs, the age of locks and what states refer to: CONFIG could not be read')
       return context
     }
 
     const encrypted = configuration.encryption !== undefined
     try {
-      const key = await macKeyOf(configuration, secret)
+      const key = await macKeyOf(configuration, secret?.bytes)
       if (key) {
         return {
           ...context,
-          decode: encrypted ? decode : await plaintextDecoder(configuration),
+          codec: await codecOf(configuration, secret),
           keys: ContentKeys.known(hashingOf(configuration), key, {encrypted}),
         }
       }
 
-      const what = deep ? 'MACs and the age of locks' : 'the age of locks'
+      const what = deep
+        ? 'MACs, the age of locks and what states refer to'
+        : 'the age of locks and what states refer to'
       notChecked.push(`${what}: the store is encrypted and its passphrase was not given`)
     } catch (error) {
       if (!hasCode(error, 'VERSION')) throw error
-      notChecked.push(`MACs and the age of locks: ${error.message}`)
+      notChecked.push(`MACs, the age of locks and what states refer to: ${error.message}`)
       this.#unknown = finding('unknown-version', error.message, detailsOf(CONFIG))
     }
 
@@ -159,7 +163,14 @@ export class GcCheck implements AsyncIterable<Finding> {
   }
 
   async *#run(): AsyncGenerator<Finding> {
-    const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, deep = false, secret, signal} = this.#options
+    const {
+      clock = systemClock,
+      concurrency = DEFAULT_CONCURRENCY,
+      deep = false,
+      secret,
+      signal,
+      states: useStates = true,
+    } = this.#options
     const repository = this.#repository
     const base: LockContext = {
       deep,
@@ -172,7 +183,7 @@ export class GcCheck implements AsyncIterable<Finding> {
       repository,
       signal,
     }
-    const config = await checkConfig(base, {secret})
+    const config = await checkConfig(base, {secret: secret?.bytes})
     const context = await this.#contextFor(config.configuration, base)
     if (this.#unknown) yield this.#unknown
     const configBlobs = new ConfigBlobs()
@@ -184,13 +195,23 @@ export class GcCheck implements AsyncIterable<Finding> {
       context,
       onTag: (phase) => this.#report(phase),
       references,
-      secret,
+      secret: secret?.bytes,
       tally: this.#tally,
     })
     yield* scan.first()
     yield* scan.rounds()
     yield* this.#configAgainstList(config, scan, context)
     yield* configBlobs.check(context)
+    if (context.codec && useStates) {
+      yield* checkReferences({
+        ...context,
+        codec: context.codec,
+        concurrency,
+        onState: () => this.#report('states'),
+        scan,
+      })
+    }
+
     yield* this.#storage({...context, references, scan})
     const {foreign} = this.#tally.objects
     if (foreign > 0) {

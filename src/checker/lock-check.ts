@@ -1,5 +1,5 @@
+import type {Codec} from '../kloset/codec/codec.js'
 import type {Digest} from '../registry/digest.js'
-import type {DataDecoder} from './decoder.js'
 import type {Finding} from './findings.js'
 import type {CheckContext, ObjectResult, Subject} from './object-check.js'
 
@@ -14,7 +14,7 @@ import {detailsOf} from './object-check.js'
 
 export interface LockContext extends CheckContext {
   /** None when the store is encrypted and its passphrase is not known. */
-  readonly decode?: DataDecoder | undefined
+  readonly codec?: Codec | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
 }
@@ -28,7 +28,7 @@ export async function checkLock(subject: Subject, result: ObjectResult, context:
   if (!manifest || size < ENVELOPE_BYTES) return []
   const details = {...detailsOf(subject), digest: manifest.content.layer, snapshots: undefined}
   const written = manifest.content.annotations[ANNOTATION.created]
-  if (!context.decode) {
+  if (!context.codec) {
     const since = written === undefined ? '' : `, written ${written.slice(0, 40)}`
     const message = `${subject.tag}: a lock whose age cannot be read without the passphrase${since}`
     return [finding('lock-unreadable', message, {...details, found: written})]
@@ -36,7 +36,7 @@ export async function checkLock(subject: Subject, result: ObjectResult, context:
 
   let lock: Lock
   try {
-    lock = await readLock(subject, {digest: manifest.content.layer, size}, {...context, decode: context.decode})
+    lock = await readLock(subject, {digest: manifest.content.layer, size}, {...context, codec: context.codec})
   } catch (error) {
     if (isNotFound(error)) return [finding('blob-missing', `${subject.tag}: its content is missing`, details)]
     if (hasCode(error, 'INTEGRITY')) {
@@ -55,7 +55,7 @@ export async function checkLock(subject: Subject, result: ObjectResult, context:
 async function readLock(
   {tag}: Subject,
   blob: {readonly digest: Digest; readonly size: number},
-  {decode, failures, keys, onBytes, repository, signal}: LockContext & {readonly decode: DataDecoder},
+  {codec, failures, keys, onBytes, repository, signal}: LockContext & {readonly codec: Codec},
 ): Promise<Lock> {
   const stream = await repository.blobs.fetch({...blob, mediaType: MEDIA_TYPE.octetStream}, {signal})
   const bytes = await collect(stream, {limit: MAX_LOCK_BYTES, what: tag})
@@ -63,7 +63,7 @@ async function readLock(
   onBytes?.(bytes.length)
   return keys.lend('lock', async (hasher) => {
     const {data} = openEnvelope(bytes, {hasher, resource: 'lock', what: tag})
-    return decodeLock(await decode(data, MAX_LOCK_BYTES), tag)
+    return decodeLock(codec.decode(data, MAX_LOCK_BYTES), tag)
   })
 }
 

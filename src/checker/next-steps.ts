@@ -16,18 +16,24 @@ const STOP_GC: Step = {
 }
 const RESTART: Step = {
   order: 25,
-  text: "Restart the registry, or flush its blob cache, and run gc-check again: some registries go on saying that a blob is there, or gone, after it changed.",
+  text: 'Restart the registry, or flush its blob cache, and run gc-check again: some registries go on saying that a blob is there, or gone, after it changed.',
 }
 const LOOK_ELSEWHERE: Step = {
   order: 30,
-  text: 'Look for the missing bytes by their digest: in a mirror, in a synchronised store, in local copies, in the registry\'s own backup or trash.',
+  text: "Look for the missing bytes by their digest: in a mirror, in a synchronised store, in local copies, in the registry's own backup or trash.",
 }
-const DEEP: Step = {order: 40, text: 'Run gc-check with --deep, to know which other objects are damaged before anything is written.'}
+const DEEP: Step = {
+  order: 40,
+  text: 'Run gc-check with --deep, to know which other objects are damaged before anything is written.',
+}
 const REPAIR: Step = {
   order: 50,
   text: 'Plan the repair from what was found (`repair plan`), read the plan, keep the damaged bytes, then apply it.',
 }
-const RETAG: Step = {order: 45, text: 'Manifests of lost tags are still there: put the tags back (`repair plan` lists them).'}
+const RETAG: Step = {
+  order: 45,
+  text: 'Manifests of lost tags are still there: put the tags back (`repair plan` lists them).',
+}
 const CONFIG: Step = {
   order: 35,
   text: 'Put CONFIG back from a copy of the store, or from a synchronised one made of it; never run `create` here.',
@@ -37,8 +43,14 @@ const SHARED: Step = {
   order: 70,
   text: 'Do not delete tags that share a manifest with the official plugin or by digest: both would go. `rm` takes one tag only.',
 }
-const LOCKS: Step = {order: 80, text: 'Look at the stale locks (`locks ls`), make sure that their hosts do nothing, then remove them (`locks rm`).'}
-const SIZES: Step = {order: 75, text: 'Let `repair plan` write the sizes that manifests lack, before copying the store with other tools.'}
+const LOCKS: Step = {
+  order: 80,
+  text: 'Look at the stale locks (`locks ls`), make sure that their hosts do nothing, then remove them (`locks rm`).',
+}
+const SIZES: Step = {
+  order: 75,
+  text: 'Let `repair plan` write the sizes that manifests lack, before copying the store with other tools.',
+}
 
 const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
@@ -57,11 +69,12 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'shared-digest': [SHARED],
   'size-mismatch': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'size-unstated': [SIZES],
+  'state-unreadable': [LOOK_ELSEWHERE, REPAIR],
   'tag-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
   'type-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'unknown-version': [UPDATE],
-  'untagged-object': [RETAG],
   unreachable: [RETRY],
+  'untagged-object': [RETAG],
 }
 
 /** What a finding of this kind asks for first. */

@@ -11,7 +11,7 @@ import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest
 import {artifactTypeOf} from '../kloset/resource.js'
 import {type Digest, isDigest} from '../registry/digest.js'
 import {ANNOTATION} from '../registry/media-types.js'
-import {type ContentKeys, checkContent} from './content-check.js'
+import {checkContent, type ContentKeys} from './content-check.js'
 import {actualOf, factsOf, finding} from './failures.js'
 
 /** A tag of the store that is to be looked at. */
@@ -35,7 +35,7 @@ export interface CheckContext {
 /** What one tag came to. */
 export interface ObjectResult {
   readonly findings: readonly Finding[]
-  readonly manifest?: {readonly content: ObjectManifest; readonly digest: Digest} | undefined
+  readonly manifest?: undefined | {readonly content: ObjectManifest; readonly digest: Digest}
   /** Bytes stored under the tag; 0 when they are not there. */
   readonly size: number
 }

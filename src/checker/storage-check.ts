@@ -16,7 +16,7 @@ import {describeManifest} from '../registry/manifest.js'
 import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
 import {collect} from '../util/collect.js'
 import {DataHasher} from './content-check.js'
-import {finding} from './failures.js'
+import {type Failures, finding} from './failures.js'
 import {noteReferences} from './foreign-check.js'
 
 /** A manifest of ours has under a kilobyte; blobs up to this size may be one whose entry was lost. */
@@ -125,7 +125,7 @@ async function identify(
 async function nameOfPackfile(target: Descriptor, context: StorageContext): Promise<string | undefined> {
   const {keys, onBytes, repository, signal} = context
   return keys.lend('packfile', async (_envelope, naming) => {
-    if (!naming) return undefined
+    if (!naming) return
     const hasher = new DataHasher(naming, target.size)
     const stream = await repository.blobs.fetch(target, {signal})
     for await (const chunk of stream as AsyncIterable<Buffer>) {
@@ -137,16 +137,22 @@ async function nameOfPackfile(target: Descriptor, context: StorageContext): Prom
   })
 }
 
-async function fetchOrNone(digest: Digest, {failures, repository, signal}: StorageContext) {
+async function fetchOrNone(
+  digest: Digest,
+  {failures, repository, signal}: StorageContext,
+): Promise<FetchedManifest | undefined> {
   try {
     const fetched = await repository.manifests.get(digest, {signal})
     failures.succeeded()
     return fetched
   } catch (error) {
-    if (isNotFound(error) || hasCode(error, 'INTEGRITY')) return undefined
-    failures.failed(error, digest, {})
-    return undefined
+    return passOver(error, digest, failures)
   }
+}
+
+/** What has no tag and cannot be read is nobody's loss; only what ends the check is thrown. */
+function passOver(error: unknown, what: string, failures: Failures): undefined {
+  if (!isNotFound(error) && !hasCode(error, 'INTEGRITY')) failures.failed(error, what, {})
 }
 
 function objectIn(manifest: FetchedManifest): ObjectManifest | undefined {
@@ -158,18 +164,19 @@ function objectIn(manifest: FetchedManifest): ObjectManifest | undefined {
 }
 
 /** A blob that is an object's manifest after all: its entry in the index was lost. */
-async function manifestIn(blob: Descriptor, {failures, repository, signal}: StorageContext) {
+async function manifestIn(
+  blob: Descriptor,
+  {failures, repository, signal}: StorageContext,
+): Promise<FetchedManifest | undefined> {
   try {
     const stream = await repository.blobs.fetch(blob, {signal})
     const bytes = await collect(stream, {limit: MAX_MANIFEST_GUESS, what: blob.digest})
     failures.succeeded()
-    if (bytes[0] !== 0x7b) return undefined
+    if (bytes[0] !== 0x7b) return
     const raw = {bytes, mediaType: MEDIA_TYPE.imageManifest}
     const manifest = {...raw, descriptor: {...describeManifest(raw), digest: blob.digest}}
     return objectIn(manifest) && manifest
   } catch (error) {
-    if (isNotFound(error) || hasCode(error, 'INTEGRITY')) return undefined
-    failures.failed(error, blob.digest, {})
-    return undefined
+    return passOver(error, blob.digest, failures)
   }
 }

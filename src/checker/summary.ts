@@ -20,12 +20,12 @@ export interface CheckSummary {
   readonly deep: boolean
   readonly findings: Readonly<Record<Severity, number>>
   readonly kinds: Readonly<Partial<Record<FindingKind, number>>>
-  /** Objects by kind, and tags of others. */
-  readonly objects: Readonly<Record<'foreign' | ResourceName, number>>
   /** What to do, the least destructive first. */
   readonly nextSteps: readonly string[]
   /** What was not checked, and why, in plain sentences. */
   readonly notChecked: readonly string[]
+  /** Objects by kind, and tags of others. */
+  readonly objects: Readonly<Record<'foreign' | ResourceName, number>>
   readonly verdict: Verdict
 }
 

@@ -4,9 +4,9 @@ import type {Finding} from './findings.js'
 import type {References} from './references.js'
 import type {Tally} from './summary.js'
 
-import {meaningOf} from '../kloset/resource.js'
-import {checkConfig, type ConfigResult} from './config-check.js'
+import {meaningOf, type Resource} from '../kloset/resource.js'
 import {type ConfigBlobs} from './config-blobs.js'
+import {checkConfig, type ConfigResult} from './config-check.js'
 import {finding} from './failures.js'
 import {checkForeign} from './foreign-check.js'
 import {checkLock, type LockContext} from './lock-check.js'
@@ -66,6 +66,21 @@ export class TagScan {
     })
   }
 
+  /** Whether the tag was in the last list. */
+  isListed(tag: string): boolean {
+    const index = this.table.indexOf(tag)
+    return index !== undefined && !this.table.has(index, TAG_FLAGS.gone)
+  }
+
+  /** Objects of one kind in the last list, and whether something was said of them already. */
+  *listed(resource: Resource): Generator<{readonly isTold: boolean; readonly subject: Subject}> {
+    for (let index = 0; index < this.table.size; index++) {
+      const subject = this.table.subject(index)
+      if (subject?.resource !== resource || this.table.has(index, TAG_FLAGS.gone)) continue
+      yield {isTold: this.table.has(index, TAG_FLAGS.told), subject}
+    }
+  }
+
   /** The list again, and another look at everything that was wrong: what is still wrong is said. */
   async *rounds(): AsyncGenerator<Finding> {
     for (let round = 1; round <= MAX_ROUNDS; round++) {
@@ -83,6 +98,8 @@ export class TagScan {
   ): Finding[] {
     const {configBlobs, references, tally} = this.#options
     tally.bytes[subject.resource] += size
+    const isTold = findings.some(({kind, severity}) => severity === 'error' || kind === 'unknown-version')
+    this.table.set(index, TAG_FLAGS.told, isTold)
     // A manifest that cannot be read is a tag's all the same.
     for (const {digest} of findings) if (digest) references.add(digest)
     if (!manifest) return []
@@ -94,7 +111,8 @@ export class TagScan {
 
   async *#each(items: AsyncIterable<Item>, look: (item: Item) => Promise<Finding[]>): AsyncGenerator<Finding> {
     const {concurrency} = this.#options
-    for await (const findings of pMapIterable(items, look, {backpressure: concurrency * 4, concurrency})) yield* findings
+    for await (const findings of pMapIterable(items, look, {backpressure: concurrency * 4, concurrency}))
+      yield* findings
   }
 
   async #examine(subject: Subject, config: ConfigResult | undefined): Promise<ObjectResult> {

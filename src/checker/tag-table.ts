@@ -15,12 +15,14 @@ const DIGEST_BYTES = 32
 
 /** What is noted of a tag, as bits. */
 export const TAG_FLAGS = {
-  /** Something was wrong at the first look: it is looked at again before it is said. */
-  suspect: 1,
   /** Was in a listing, and is in none any more. */
   gone: 4,
   /** In the listing that is being read. */
   listed: 2,
+  /** Something was wrong at the first look: it is looked at again before it is said. */
+  suspect: 1,
+  /** An error was said of it. */
+  told: 8,
 } as const
 
 /** Every tag that was listed, compactly: a store of a million objects is checked in little memory. */
@@ -42,6 +44,10 @@ export class TagTable {
 
   hasTag(tag: string): boolean {
     return this.#keys.has(keyOf(tag))
+  }
+
+  indexOf(tag: string): number | undefined {
+    return this.#keys.indexOf(keyOf(tag))
   }
 
   set(index: number, flag: number, value: boolean): void {

@@ -144,6 +144,24 @@ export class EnvelopeChecker {
   }
 }
 
+/** Cuts the data out of an envelope of known size as its bytes pass by. */
+export class EnvelopeWindow {
+  readonly #end: number
+  #offset = 0
+
+  constructor(envelopeSize: number) {
+    this.#end = envelopeSize - MAC_BYTES
+  }
+
+  /** What of the chunk is data; empty when nothing is. */
+  cut(chunk: Buffer): Buffer {
+    const start = Math.min(chunk.length, Math.max(0, HEADER_BYTES - this.#offset))
+    const end = Math.max(start, Math.min(chunk.length, this.#end - this.#offset))
+    this.#offset += chunk.length
+    return chunk.subarray(start, end)
+  }
+}
+
 export interface OpenEnvelopeOptions {
   /** Fresh and keyed for the object; none leaves the MAC unchecked. */
   readonly hasher?: Hasher | undefined

@@ -2,19 +2,12 @@ import {expect} from 'chai'
 
 import type {MemoryRepository} from '../../../src/registry/memory/repository.js'
 
-import {collectGcCheck, gcCheck, type GcCheckOptions} from '../../../src/checker/gc-check.js'
+import {collectGcCheck, type GcCheckOptions} from '../../../src/checker/gc-check.js'
 import {exitCodeOf} from '../../../src/checker/summary.js'
-import {KlosetOciError} from '../../../src/errors.js'
-import {hashingOf, macKeyOf, newConfiguration, sealConfiguration} from '../../../src/kloset/configuration.js'
-import {createStore} from '../../../src/kloset/create.js'
-import {sealEnvelope} from '../../../src/kloset/envelope.js'
-import {createHasher} from '../../../src/kloset/hashing.js'
-import {encodeLock} from '../../../src/kloset/lock.js'
-import {CONFIG_DESCRIPTOR} from '../../../src/kloset/object-manifest.js'
-import {type Resource, tagOf} from '../../../src/kloset/resource.js'
+import {newConfiguration, sealConfiguration} from '../../../src/kloset/configuration.js'
+import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
-import {timestampFromMillis} from '../../../src/kloset/timestamp.js'
-import {makeVersion, type Version} from '../../../src/kloset/version.js'
+import {makeVersion} from '../../../src/kloset/version.js'
 import {digestOf} from '../../../src/registry/digest.js'
 import {MEDIA_TYPE} from '../../../src/registry/media-types.js'
 import {memoryRepository} from '../../../src/registry/memory/repository.js'
@@ -23,50 +16,19 @@ import {flipBit} from '../../helpers/damage.js'
 import {failureOf} from '../../helpers/failure.js'
 import {goldenInMemory} from '../../helpers/golden.js'
 import {testMac} from '../../helpers/macs.js'
-import {countCalls, type SpyOptions, spyRepository} from '../../helpers/spy-repository.js'
-
-const NOW = Date.UTC(2026, 0, 1)
-const MINUTE = 60_000
-const clock = {now: () => NOW, async sleep() {}}
-const V1 = makeVersion(1, 0, 0)
-const configuration = newConfiguration({compression: 'none', now: NOW, repositoryId: Buffer.alloc(16, 3)})
-
-/** An object of the test store with a right MAC, whatever its data. */
-async function sealed(resource: Resource, data: Uint8Array, version: Version = V1): Promise<Buffer> {
-  const hasher = await createHasher(hashingOf(configuration), await macKeyOf(configuration))
-  return sealEnvelope(data, {hasher, resource, version})
-}
-
-async function lockOf(minutesAgo: number, hostname = 'host-1'): Promise<Buffer> {
-  const timestamp = timestampFromMillis(NOW - minutesAgo * MINUTE)
-  return sealed('lock', encodeLock({exclusive: false, hostname, timestamp, version: V1}))
-}
-
-/** A store with its configuration alone. */
-async function emptyStore(): Promise<{repository: MemoryRepository; store: KlosetStore}> {
-  const repository = memoryRepository()
-  return {repository, store: await createStore(repository, await sealConfiguration(configuration))}
-}
-
-async function storeWithStates(count: number) {
-  const made = await emptyStore()
-  for (let number = 1; number <= count; number++) {
-    await made.store.put('state', testMac(number), bufferSource(await sealed('state', Buffer.from(`${number}`))))
-  }
-
-  return made
-}
+import {
+  CONFIGURATION,
+  emptyStore,
+  lockOf,
+  NOW,
+  sealed,
+  stateTag,
+  storeWithStates,
+  TEST_CLOCK,
+} from '../../helpers/test-store.js'
 
 const check = async (repository: MemoryRepository, options: GcCheckOptions = {}) =>
-  collectGcCheck(repository, {clock, ...options})
-
-async function checkSpied(repository: MemoryRepository, spy: SpyOptions, options: GcCheckOptions = {}) {
-  const {calls, repository: spied} = spyRepository(repository, spy)
-  return {calls, ...(await collectGcCheck(spied, {clock, ...options}))}
-}
-
-const stateTag = (number: number) => tagOf('state', testMac(number))
-const broken = (status = 500) => new KlosetOciError('REGISTRY', `GET: ${status}`, {facts: {attempts: 5, status}})
+  collectGcCheck(repository, {clock: TEST_CLOCK, ...options})
 
 describe('gcCheck findings', () => {
   describe('configuration', () => {
@@ -82,14 +44,14 @@ describe('gcCheck findings', () => {
       const {repository} = await storeWithStates(2)
       await repository.manifests.untag('CONFIG')
       const {findings, summary} = await check(repository)
-      const [missing] = findings.filter(({kind}) => kind === 'config-missing')
+      const missing = findings.find(({kind}) => kind === 'config-missing')
       expect(missing).to.include({count: 2, tag: 'CONFIG'})
       expect(summary.verdict).to.equal('damaged')
       expect(summary.nextSteps.join(' ')).to.contain('Put CONFIG back')
     })
 
     it('finds it empty, no configuration, damaged, or of an unknown version', async () => {
-      const good = await sealConfiguration(configuration)
+      const good = await sealConfiguration(CONFIGURATION)
       const cases: [Buffer, string, number][] = [
         [Buffer.alloc(0), 'config-unreadable', 65],
         [Buffer.alloc(200, 1), 'config-unreadable', 65],
@@ -110,9 +72,17 @@ describe('gcCheck findings', () => {
     it('finds an earlier one that lies there without a tag', async () => {
       const {repository} = await storeWithStates(1)
       const other = newConfiguration({now: NOW})
-      await new KlosetStore(repository).putConfig(await sealConfiguration({...other, ...configuration, chunking: other.chunking, packfile: {...other.packfile, maxSize: 1}}), {
-        overwrite: true,
-      })
+      await new KlosetStore(repository).putConfig(
+        await sealConfiguration({
+          ...other,
+          ...CONFIGURATION,
+          chunking: other.chunking,
+          packfile: {...other.packfile, maxSize: 1},
+        }),
+        {
+          overwrite: true,
+        },
+      )
       const {findings, summary} = await check(repository)
       expect(findings.map(({kind}) => kind)).to.deep.equal(['config-duplicate'])
       expect(summary.verdict).to.equal('clean')
@@ -126,7 +96,9 @@ describe('gcCheck findings', () => {
       await store.put('lock', testMac(2), bufferSource(await lockOf(10, 'dead')))
       await store.put('lock', testMac(3), bufferSource(await lockOf(-30, 'ahead')))
       const {findings, summary} = await check(repository)
-      const told = Object.fromEntries(findings.map(({kind, message, severity}) => [message.split(': ')[1], [kind, severity]]))
+      const told = Object.fromEntries(
+        findings.map(({kind, message, severity}) => [message.split(': ')[1], [kind, severity]]),
+      )
       expect(told).to.deep.equal({
         'shared lock of ahead, refreshed 0 s ago, by a clock 30 min ahead of this one': ['lock-held', 'info'],
         'shared lock of alive, refreshed 4 min ago': ['lock-held', 'info'],
@@ -160,7 +132,7 @@ describe('gcCheck findings', () => {
 
     it('cannot tell the age in an encrypted store, and says so', async () => {
       const repository = await goldenInMemory('encrypted')
-      const store = new KlosetStore(repository, {clock})
+      const store = new KlosetStore(repository, {clock: TEST_CLOCK})
       await store.put('lock', testMac(1), bufferSource(await lockOf(1)))
       const {findings, summary} = await check(repository)
       expect(findings.map(({kind}) => kind)).to.deep.equal(['lock-unreadable'])
@@ -195,7 +167,7 @@ describe('gcCheck findings', () => {
       const target = await repository.manifests.resolve(stateTag(1))
       await repository.manifests.tag(target, 'kept')
       const {findings} = await check(repository)
-      const [shared] = findings.filter(({kind}) => kind === 'shared-digest')
+      const shared = findings.find(({kind}) => kind === 'shared-digest')
       expect(shared).to.include({severity: 'warning', tag: stateTag(1)})
       expect(shared!.message).to.contain('a foreign tag')
       await repository.manifests.tag(target, stateTag(2))
@@ -215,7 +187,10 @@ describe('gcCheck findings', () => {
     it('finds manifests that are none', async () => {
       for (const json of ['{', '[]', '{}', '{"layers":[]}', '{"layers":[{"digest":"sha256:x"}]}']) {
         const {repository} = await storeWithStates(1)
-        await repository.manifests.push({bytes: Buffer.from(json), mediaType: MEDIA_TYPE.imageManifest}, {tag: stateTag(1)})
+        await repository.manifests.push(
+          {bytes: Buffer.from(json), mediaType: MEDIA_TYPE.imageManifest},
+          {tag: stateTag(1)},
+        )
         const {findings, summary} = await check(repository)
         expect(findings.find(({tag}) => tag === stateTag(1))!.kind, json).to.equal('manifest-malformed')
         expect(exitCodeOf(summary)).to.equal(65)
@@ -242,204 +217,6 @@ describe('gcCheck findings', () => {
       ])
     })
   })
-
-  describe('failure is not damage', () => {
-    it('leaves what it could not look at open, and is not complete', async () => {
-      const {repository} = await storeWithStates(4)
-      const {findings, summary} = await checkSpied(repository, {
-        before({name, subject}) {
-          if (name === 'manifests.get' && subject === stateTag(2)) throw broken()
-        },
-      })
-      expect(findings).to.have.length(1)
-      expect(findings[0]).to.include({attempts: 5, kind: 'unreachable', status: 500, tag: stateTag(2)})
-      expect(summary).to.include({complete: false, verdict: 'incomplete'})
-      expect(exitCodeOf(summary)).to.equal(69)
-      expect(summary.nextSteps[0]).to.contain('run gc-check again')
-    })
-
-    it('looks twice before it calls anything damage', async () => {
-      const {repository} = await storeWithStates(4)
-      for (const code of ['NOT_FOUND', 'REGISTRY', 'INTEGRITY'] as const) {
-        const {findings, summary} = await checkSpied(repository, {
-          before({name, subject}, count) {
-            const isOnce = count === calls(name, subject)
-            if (name === 'manifests.get' && subject === stateTag(2) && isOnce) throw new KlosetOciError(code, 'once')
-          },
-        })
-        expect(findings.map(({kind}) => kind), code).to.deep.equal(['changed-while-reading'])
-        expect(exitCodeOf(summary)).to.equal(0)
-      }
-
-      // The first call for this tag is the third get: CONFIG, state 1, state 2.
-      function calls(name: string, subject: string): number {
-        return name === 'manifests.get' && subject === stateTag(2) ? 3 : 0
-      }
-    })
-
-    it('ends when the registry lets it in no longer', async () => {
-      const {repository} = await storeWithStates(3)
-      for (const code of ['UNAUTHORIZED', 'FORBIDDEN'] as const) {
-        const error = await failureOf(
-          checkSpied(repository, {
-            before({name}) {
-              if (name === 'blobs.resolve') throw new KlosetOciError(code, 'no')
-            },
-          }),
-        )
-        expect(error.code).to.equal(code)
-      }
-    })
-
-    it('ends when nothing is answered any more, long before it has asked for everything', async () => {
-      const {repository} = await storeWithStates(200)
-      let calls = 0
-      const error = await failureOf(
-        checkSpied(
-          repository,
-          {
-            before({name}) {
-              if (name !== 'manifests.get') return
-              calls += 1
-              throw new KlosetOciError('UNREACHABLE', 'connection refused')
-            },
-          },
-          {concurrency: 4},
-        ),
-      )
-      expect(error.code).to.equal('UNREACHABLE')
-      expect(calls).to.be.lessThan(40)
-    })
-
-    it('ends with the error of a list that cannot be read', async () => {
-      const {repository} = await storeWithStates(3)
-      for (const time of [1, 2]) {
-        const error = await failureOf(
-          checkSpied(repository, {
-            before({name}, count) {
-              if (name === 'tags' && count === time) throw new KlosetOciError('PROTOCOL', 'a short list')
-            },
-          }),
-        )
-        expect(error.code, `listing ${time}`).to.equal('PROTOCOL')
-      }
-    })
-
-    it('ends when it is interrupted', async () => {
-      const {repository} = await storeWithStates(50)
-      const controller = new AbortController()
-      const run = checkSpied(
-        repository,
-        {
-          before({name}, count) {
-            if (name === 'manifests.get' && count === 20) controller.abort()
-          },
-        },
-        {signal: controller.signal},
-      )
-      expect((await failureOf(run)).code).to.equal('INTERRUPTED')
-    })
-
-    it('does not believe a list that leaves CONFIG out', async () => {
-      const {repository} = await storeWithStates(1)
-      const {repository: spied} = spyRepository(repository)
-      spied.tags = async function* (options) {
-        for await (const tag of repository.tags(options)) if (tag !== 'CONFIG') yield tag
-      }
-
-      const {findings, summary} = await collectGcCheck(spied, {clock})
-      expect(findings.map(({kind}) => kind)).to.include('list-incomplete')
-      expect(exitCodeOf(summary)).to.equal(69)
-    })
-  })
-
-  describe('a store that changes under the check', () => {
-    it('tells a ghost from a tag that was removed meanwhile', async () => {
-      const {repository} = await storeWithStates(3)
-      const manifest = await repository.manifests.resolve(stateTag(1))
-      // Listed, and without a manifest for good.
-      const {repository: spied} = spyRepository(repository, {
-        async before({name, subject}, count) {
-          if (name === 'manifests.get' && subject === stateTag(1)) {
-            throw new KlosetOciError('NOT_FOUND', 'no manifest', {facts: {digest: manifest.digest, status: 404}})
-          }
-
-          // Removed after it was listed.
-          if (name === 'manifests.get' && count === 3) await repository.manifests.untag(stateTag(3))
-        },
-      })
-      const {findings, summary} = await collectGcCheck(spied, {clock})
-      expect(findings.filter(({kind}) => kind !== 'unreferenced-blob').map(({kind, tag}) => [kind, tag])).to.deep.equal([
-        ['changed-while-reading', stateTag(3)],
-        ['manifest-missing', stateTag(1)],
-      ])
-      expect(findings.find(({kind}) => kind === 'manifest-missing')).to.include({status: 404})
-      expect(summary.objects.state).to.equal(2)
-    })
-
-    it('looks at objects that appear, and believes their damage only when it stays', async () => {
-      const {repository, store} = await storeWithStates(2)
-      let isAdded = false
-      const {repository: spied} = spyRepository(repository, {
-        async before({name}, count) {
-          if (name !== 'tags' || count !== 2 || isAdded) return
-          isAdded = true
-          await store.put('state', testMac(8), bufferSource(await sealed('state', Buffer.from('good'))))
-          const bad = await sealed('state', Buffer.from('bad'))
-          await store.put('state', testMac(9), bufferSource(bad))
-          await repository.blobs.delete(digestOf(bad))
-        },
-      })
-      const {findings, summary} = await collectGcCheck(spied, {clock})
-      expect(findings.map(({kind, tag}) => [kind, tag])).to.deep.equal([['blob-missing', stateTag(9)]])
-      expect(summary.objects.state).to.equal(4)
-    })
-  })
-
-  describe('cost', () => {
-    it('is a manifest and a blob HEAD for each object, and the shared config blob once', async () => {
-      const {repository} = await storeWithStates(50)
-      const {calls} = await checkSpied(repository, {})
-      expect(countCalls(calls, 'manifests.get')).to.equal(51)
-      expect(countCalls(calls, 'blobs.resolve')).to.equal(52)
-      expect(calls.filter(({subject}) => subject === CONFIG_DESCRIPTOR.digest)).to.have.length(1)
-      expect(countCalls(calls, 'blobs.fetch')).to.equal(1)
-      expect(countCalls(calls, 'tags')).to.equal(2)
-    })
-
-    it('keeps to the concurrency it was given', async () => {
-      const {repository} = await storeWithStates(60)
-      let running = 0
-      let most = 0
-      const {repository: spied} = spyRepository(repository)
-      const {get} = spied.manifests
-      spied.manifests.get = async (...args) => {
-        running += 1
-        most = Math.max(most, running)
-        await new Promise<void>((resolve) => {
-          setImmediate(resolve)
-        })
-        try {
-          return await get(...args)
-        } finally {
-          running -= 1
-        }
-      }
-
-      await collectGcCheck(spied, {clock, concurrency: 7})
-      expect(most).to.equal(7)
-    })
-
-    it('reports its progress and has no summary before its end', async () => {
-      const {repository} = await storeWithStates(5)
-      const phases = new Map<string, number>()
-      const run = gcCheck(repository, {clock, onProgress: ({done, phase}) => phases.set(phase, done)})
-      expect(() => run.summary).to.throw(TypeError)
-      for await (const found of run) expect.fail(found.message)
-      expect(phases.get('tags')).to.equal(6)
-      expect(run.summary.verdict).to.equal('clean')
-    })
-  })
 })
 
 /** A container image under a tag. */
@@ -460,5 +237,5 @@ async function addImage(repository: MemoryRepository, tag: string) {
 }
 
 async function unknownHashing(): Promise<Buffer> {
-  return sealConfiguration({...configuration, hashing: {algorithm: 'BLAKE4', bits: 256}})
+  return sealConfiguration({...CONFIGURATION, hashing: {algorithm: 'BLAKE4', bits: 256}})
 }
