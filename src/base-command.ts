@@ -120,7 +120,8 @@ export abstract class BaseCommand extends Command {
 
   override toErrorJson(thrown: unknown): {error: Failure['error']; exitCode: number; schema: string} {
     const {error, exitCode} = this.#failureOf(thrown)
-    return {error, exitCode, schema: this.schema}
+    const rest = {error, exitCode}
+    return {schema: this.schema, ...rest}
   }
 
   override toSuccessJson(result: unknown): Record<string, unknown> {

@@ -34,7 +34,9 @@ async function tell(failure: Failure, thrown: unknown, {json}: {readonly json: b
   process.exitCode = failure.exitCode
   if (failure.quiet) return
   if (json) {
-    const document = {error: failure.error, exitCode: failure.exitCode, schema: 'kloset-oci/error/v1'}
+    const {error, exitCode} = failure
+    const rest = {error, exitCode}
+    const document = {schema: 'kloset-oci/error/v1', ...rest}
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`)
     return
   }

@@ -88,7 +88,9 @@ other bytes under the same MAC are refused unless --overwrite.`,
         const digest = parseDigest(`sha256:${input.sha256}`)
         const {mac, resource, tag} = target
         const options = {digest, durable, signal: this.signal, ...(overwrite && {overwrite})}
-        await (resource === 'config' ? store.putConfig(await readConfiguration(input), options) : store.put(resource, mac, input, options));
+        await (resource === 'config'
+          ? store.putConfig(await readConfiguration(input), options)
+          : store.put(resource, mac, input, options))
 
         this.print(`stored ${tag} (${humanSize(input.size)}, ${plural(input.size, 'byte')})`)
         return {digest, mac, resource, size: input.size, store: store.location, tag}
