@@ -6,12 +6,13 @@ import type {ContentSource} from '../../util/content-source.js'
 import type {Descriptor} from '../descriptor.js'
 import type {BlobStore, CallOptions, FetchOptions, PushOptions} from '../interfaces.js'
 
-import {InvalidArgumentError, NotFoundError} from '../../errors.js'
+import {InvalidArgumentError, isNotFound, NotFoundError} from '../../errors.js'
 import {abortable, throwIfAborted} from '../../util/abort.js'
 import {readableOf} from '../../util/content-source.js'
 import {errnoOf, fileOperation, localIoError} from '../../util/fs-error.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, parseDigest} from '../digest.js'
 import {type BlobIngest, type BlobIngester} from '../local/ingest.js'
+import {type OwnedBlobs} from '../local/owned-repository.js'
 import {checkPushTarget} from '../local/push.js'
 import {checkStoredSize, cutRange, sizeMismatch} from '../local/range.js'
 import {MEDIA_TYPE} from '../media-types.js'
@@ -24,7 +25,7 @@ import {LayoutIngest} from './ingest.js'
 const WHOLE_RANGE_BYTES = 1024 * 1024
 
 /** The blobs of a layout directory: files under `blobs/<algorithm>/<hex>`. */
-export class LayoutBlobs implements BlobIngester, BlobStore {
+export class LayoutBlobs implements OwnedBlobs {
   readonly #context: LayoutContext
 
   constructor(context: LayoutContext) {
@@ -32,37 +33,18 @@ export class LayoutBlobs implements BlobIngester, BlobStore {
   }
 
   /**
-   * Takes over a blob of another layout: as a second link to the same file where that can be, else as a copy.
-   * @returns false when the other layout has no such blob
+   * Takes over a blob of another repository: as a second link to the same file where that can be, else as a copy.
+   * @returns false when the other one has no such blob
    */
-  async adopt(digest: Digest, from: LayoutBlobs, {signal}: CallOptions = {}): Promise<boolean> {
-    assertWritable(this.#context)
+  async adopt(digest: Digest, from: BlobStore, {signal}: CallOptions = {}): Promise<boolean> {
     throwIfAborted(signal)
-    const target = this.#context.files.blobPath(digest)
-    const dir = this.#context.files.blobDir(algorithmOf(digest))
-    await this.#context.files.makeDir(dir)
-    try {
-      await fs.link(from.#context.files.blobPath(digest), target)
-      this.#context.files.markDirty(dir)
-      return true
-    } catch (error) {
-      const errno = errnoOf(error)
-      if (errno === 'EEXIST') return this.keep({digest, size: -1})
-      if (errno === 'ENOENT') return false
+    assertWritable(this.#context)
+    if (from instanceof LayoutBlobs) {
+      const linked = await this.#link(digest, from.#context.files.blobPath(digest))
+      if (linked !== undefined) return linked
     }
 
-    const {size} = await from.resolve(digest, {signal})
-    const descriptor = {digest, mediaType: MEDIA_TYPE.octetStream, size}
-    const ingest = await this.ingest(algorithmOf(digest))
-    try {
-      await ingest.append(await from.fetch(descriptor, {signal}), {limit: size, signal})
-      await ingest.commit(digest, {signal})
-    } catch (error) {
-      await ingest.abort()
-      throw error
-    }
-
-    return true
+    return copyBlob(digest, from, this, signal)
   }
 
   async delete(digest: Digest, {signal}: CallOptions = {}): Promise<void> {
@@ -145,4 +127,42 @@ export class LayoutBlobs implements BlobIngester, BlobStore {
     throwIfAborted(signal)
     return {digest, mediaType: MEDIA_TYPE.octetStream, size}
   }
+
+  /** @returns nothing when it takes a copy */
+  async #link(digest: Digest, source: string): Promise<boolean | undefined> {
+    const {files} = this.#context
+    const dir = files.blobDir(algorithmOf(digest))
+    await files.makeDir(dir)
+    try {
+      await fs.link(source, files.blobPath(digest))
+      files.markDirty(dir)
+      return true
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno === 'EEXIST') return this.keep({digest, size: -1})
+      return errno === 'ENOENT' ? false : undefined
+    }
+  }
+}
+
+async function copyBlob(
+  digest: Digest,
+  from: BlobStore,
+  to: BlobIngester,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const target = await from.resolve(digest, {signal}).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error
+  })
+  if (!target) return false
+  const ingest = await to.ingest(algorithmOf(digest))
+  try {
+    await ingest.append(await from.fetch(target, {signal}), {limit: target.size, signal})
+    await ingest.commit(digest, {signal})
+  } catch (error) {
+    await ingest.abort()
+    throw error
+  }
+
+  return true
 }

@@ -28,6 +28,7 @@ export class LayoutIndex implements IndexView {
   readonly #shadowed = new Map<string, readonly IndexEntry[]>()
   #sorted: readonly string[] | undefined
   readonly #tags = new Map<string, IndexEntry>()
+  #version = 0
 
   constructor(entries: Iterable<IndexEntry> = [], rest: JsonObject = {}) {
     this.#rest = rest
@@ -38,7 +39,13 @@ export class LayoutIndex implements IndexView {
     return this.#entries.size
   }
 
+  /** Changes with every change. */
+  get version(): number {
+    return this.#version
+  }
+
   apply(removed: ReadonlySet<IndexEntry>, added: Iterable<IndexEntry>): void {
+    this.#version++
     for (const entry of removed) this.#remove(entry)
     for (const entry of added) this.#add(entry)
   }

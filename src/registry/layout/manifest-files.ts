@@ -69,13 +69,18 @@ export class ManifestFiles {
   /** The manifest's bytes, checked. @throws NotFoundError | IntegrityError | ProtocolError */
   async read(target: Descriptor): Promise<Buffer> {
     const {digest, size} = target
-    const bytes = await readWhole(await this.#open(digest), digest, MAX_MANIFEST_BYTES)
+    const bytes = await this.readStored(digest)
     if (size >= 0 && bytes.length !== size) throw sizeMismatch(target, bytes.length)
     const actual = digestOf(bytes, algorithmOf(digest))
     if (actual === digest) return bytes
     throw new IntegrityError(`${this.#context.location}: manifest ${digest} has digest ${actual}`, {
       facts: {actual, expected: digest},
     })
+  }
+
+  /** The manifest's bytes as they are. @throws NotFoundError | ProtocolError when it is too large */
+  async readStored(digest: Digest): Promise<Buffer> {
+    return readWhole(await this.#open(digest), digest, MAX_MANIFEST_BYTES)
   }
 
   /** @throws NotFoundError when the index has the manifest and the blob is gone */

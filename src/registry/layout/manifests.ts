@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises'
 
 import type {Descriptor} from '../descriptor.js'
-import type {CallOptions, ManifestStore, UntagOptions, UntagResult} from '../interfaces.js'
+import type {CallOptions, UntagOptions, UntagResult} from '../interfaces.js'
 import type {FetchedManifest, RawManifest} from '../manifest.js'
 import type {LayoutBlobs} from './blobs.js'
 import type {IndexView} from './index-model.js'
@@ -12,6 +12,7 @@ import {throwIfAborted} from '../../util/abort.js'
 import {bufferSource} from '../../util/content-source.js'
 import {errnoOf, localIoError} from '../../util/fs-error.js'
 import {algorithmOf, type Digest} from '../digest.js'
+import {type OwnedManifests} from '../local/owned-repository.js'
 import {describePushed, type ManifestPushOptions} from '../local/push.js'
 import {parseManifestReference, parseTag} from '../tag.js'
 import {sizeOfBlob} from './blob-file.js'
@@ -19,7 +20,7 @@ import {assertWritable, type LayoutContext} from './context.js'
 import {descriptorOfEntry, entryOf} from './index-entry.js'
 
 /** Manifests and tags of a layout directory: blobs that `index.json` names. */
-export class LayoutManifests implements ManifestStore {
+export class LayoutManifests implements OwnedManifests {
   readonly #blobs: LayoutBlobs
   readonly #context: LayoutContext
   readonly #manifests: ManifestFiles
@@ -53,6 +54,13 @@ export class LayoutManifests implements ManifestStore {
     } catch (error) {
       throw isNotFound(error) ? this.#manifests.missing(descriptor.digest, reference) : error
     }
+  }
+
+  async getStored(reference: string, {signal}: CallOptions = {}): Promise<FetchedManifest> {
+    const descriptor = await this.#known(reference, signal)
+    const bytes = await this.#manifests.readStored(descriptor.digest)
+    throwIfAborted(signal)
+    return {bytes, descriptor, mediaType: descriptor.mediaType}
   }
 
   async push(manifest: RawManifest, {digest, signal, tag}: ManifestPushOptions = {}): Promise<Descriptor> {

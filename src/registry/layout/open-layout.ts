@@ -20,6 +20,8 @@ const LAYOUT_VERSION = '1.0.0'
 const MAX_MARKER_BYTES = 64 * 1024
 
 export interface LayoutOptions extends CallOptions {
+  /** Makes the layout also in a folder that holds other things: repositories one inside the other. */
+  readonly amongOthers?: boolean | undefined
   readonly clock?: Clock | undefined
   /** Makes the layout when there is none. */
   readonly create?: boolean | undefined
@@ -37,14 +39,14 @@ export interface LayoutOptions extends CallOptions {
  * @throws VersionError when its version is not 1.0.0 | ProtocolError when it is damaged | LocalIoError
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<LayoutRepository> {
-  const {clock = systemClock, create = false, durable = true, lockWaitMs, readOnly = false, signal} = options
+  const {amongOthers = false, clock = systemClock, create = false, durable = true, lockWaitMs, readOnly = false, signal} = options
   throwIfAborted(signal)
   if (path === '' || path.includes('\0')) throw new InvalidArgumentError('oci-layout: no path')
   const root = resolve(path)
   const files = new LayoutFiles(root, {durable})
   if (!(await readMarker(files, path))) {
     if (!create || readOnly) throw noLayout(path)
-    await makeLayout(files, path)
+    await makeLayout(files, path, amongOthers)
   }
 
   throwIfAborted(signal)
@@ -91,11 +93,11 @@ async function readMarker({markerPath, root}: LayoutFiles, path: string): Promis
 }
 
 /** Makes an empty layout. The marker comes last: a folder without it is no layout yet. */
-async function makeLayout(files: LayoutFiles, path: string): Promise<void> {
+async function makeLayout(files: LayoutFiles, path: string, amongOthers: boolean): Promise<void> {
   await files.makeDir(files.root)
   const names = await fileOperation('list', files.root, () => fs.readdir(files.root))
   const foreign = names.filter((name) => !['blobs', 'index.json', PRIVATE_DIR].includes(name))
-  if (foreign.length > 0) {
+  if (foreign.length > 0 && !amongOthers) {
     throw new InvalidArgumentError(`oci-layout:${path}: not an image layout, and not empty either`, {
       facts: {found: foreign.slice(0, 3).join(', ')},
       suggestions: ['Give an empty folder, or one that does not exist yet.'],

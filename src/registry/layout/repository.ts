@@ -1,9 +1,8 @@
 import {opendir} from 'node:fs/promises'
 import {join} from 'node:path'
-import pMap from 'p-map'
 
 import type {Descriptor} from '../descriptor.js'
-import type {BlobLister, CallOptions, ManifestLister, ReferrerLister, Repository} from '../interfaces.js'
+import type {CallOptions} from '../interfaces.js'
 import type {LayoutContext} from './context.js'
 
 import {isNotFound} from '../../errors.js'
@@ -11,7 +10,7 @@ import {throwIfAborted} from '../../util/abort.js'
 import {type Clock, systemClock} from '../../util/clock.js'
 import {errnoOf, localIoError} from '../../util/fs-error.js'
 import {type Digest, type DigestAlgorithm, isDigest} from '../digest.js'
-import {type Referrer, referrerOf} from '../local/referrer.js'
+import {type OwnedRepository} from '../local/owned-repository.js'
 import {MEDIA_TYPE} from '../media-types.js'
 import {sizeOfBlob} from './blob-file.js'
 import {LayoutBlobs} from './blobs.js'
@@ -19,31 +18,36 @@ import {GarbageCollector, type GarbageOptions, type GarbageReport} from './garba
 import {descriptorOfEntry} from './index-entry.js'
 import {ManifestFiles} from './manifest-files.js'
 import {LayoutManifests} from './manifests.js'
+import {LayoutReferrers} from './referrers.js'
 
 const ALGORITHMS: readonly DigestAlgorithm[] = ['sha256', 'sha512']
-const READS_AT_ONCE = 16
 
 /**
  * A repository in an OCI image-layout directory, which oras, crane and skopeo read and write too. Made by `openLayout`.
  * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
-export class LayoutRepository implements BlobLister, ManifestLister, ReferrerLister, Repository {
+export class LayoutRepository implements OwnedRepository {
   readonly blobs: LayoutBlobs
   readonly location: string
   readonly manifests: LayoutManifests
   readonly #clock: Clock
   readonly #context: LayoutContext
   readonly #manifestFiles: ManifestFiles
-  /** Manifests that were looked into for a subject; most have none. */
-  readonly #referrers = new Map<Digest, Referrer | undefined>()
+  readonly #referrers: LayoutReferrers
 
   constructor(context: LayoutContext, clock: Clock = systemClock) {
     this.#clock = clock
     this.#context = context
     this.location = context.location
     this.#manifestFiles = new ManifestFiles(context)
+    this.#referrers = new LayoutReferrers(this.#manifestFiles)
     this.blobs = new LayoutBlobs(context)
     this.manifests = new LayoutManifests(context, this.blobs, this.#manifestFiles)
+  }
+
+  /** As a second link to the same file where that can be, else as a copy. */
+  async adoptBlob(digest: Digest, from: OwnedRepository, options: CallOptions = {}): Promise<boolean> {
+    return this.blobs.adopt(digest, from.blobs, options)
   }
 
   /** Every blob of the layout, manifests among them: an image layout keeps both in one place. */
@@ -100,37 +104,21 @@ export class LayoutRepository implements BlobLister, ManifestLister, ReferrerLis
   }
 
   async *referrers(subject: Digest, {signal}: CallOptions = {}): AsyncIterable<Descriptor> {
-    const manifests: Descriptor[] = []
-    for await (const descriptor of this.manifestDigests({signal})) manifests.push(descriptor)
-    const unknown = manifests.filter(({digest}) => !this.#referrers.has(digest))
-    await pMap(unknown, (descriptor) => this.#lookInto(descriptor, signal), {concurrency: READS_AT_ONCE})
-    for (const {digest} of manifests) {
-      const referrer = this.#referrers.get(digest)
-      if (referrer?.subject === subject) yield referrer.descriptor
-    }
+    const index = await this.#context.index.read(signal)
+    yield* await this.#referrers.of(subject, index, () => this.manifestDigests({signal}), signal)
+  }
+
+  async sortedTags({signal}: CallOptions = {}): Promise<readonly string[]> {
+    return (await this.#context.index.read(signal)).sortedTags()
   }
 
   async *tags({signal}: CallOptions = {}): AsyncIterable<string> {
-    const index = await this.#context.index.read(signal)
-    for (const tag of index.sortedTags()) {
+    for (const tag of await this.sortedTags({signal})) {
       throwIfAborted(signal)
       yield tag
     }
 
     throwIfAborted(signal)
-  }
-
-  async #lookInto(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<void> {
-    throwIfAborted(signal)
-    let bytes: Buffer
-    try {
-      bytes = await this.#manifestFiles.read(descriptor)
-    } catch {
-      // A manifest that cannot be read is found where it is asked for; here it refers to nothing that can be told.
-      return
-    }
-
-    this.#referrers.set(descriptor.digest, referrerOf({bytes, mediaType: descriptor.mediaType}, descriptor))
   }
 }
 

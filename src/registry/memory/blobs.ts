@@ -2,20 +2,23 @@ import type {Readable} from 'node:stream'
 
 import type {ContentSource} from '../../util/content-source.js'
 import type {Descriptor} from '../descriptor.js'
-import type {BlobStore, CallOptions, FetchOptions, Mounter, PushOptions} from '../interfaces.js'
+import type {CallOptions, FetchOptions, Mounter, PushOptions} from '../interfaces.js'
 import type {MemoryState} from './state.js'
 
 import {NotFoundError} from '../../errors.js'
 import {abortable, interruption, throwIfAborted, yieldTurn} from '../../util/abort.js'
 import {readableOf} from '../../util/content-source.js'
 import {type Digest, parseDigest} from '../digest.js'
+import {type BlobIngest} from '../local/ingest.js'
+import {type OwnedBlobs} from '../local/owned-repository.js'
 import {checkPushTarget} from '../local/push.js'
 import {checkStoredSize, cutRange} from '../local/range.js'
 import {MEDIA_TYPE} from '../media-types.js'
 import {verified} from '../verify-stream.js'
+import {MemoryIngest} from './ingest.js'
 
 /** Blobs of one repository in memory. Made by `MemoryRepository`. */
-export class MemoryBlobs implements BlobStore, Mounter {
+export class MemoryBlobs implements Mounter, OwnedBlobs {
   readonly #neighbour: (name: string) => MemoryState | undefined
   readonly #state: MemoryState
 
@@ -37,6 +40,15 @@ export class MemoryBlobs implements BlobStore, Mounter {
     if (!range) return abortable(verified(readableOf(bytes), target), signal)
     const {end, start} = cutRange(range, bytes.length, target.digest)
     return abortable(readableOf(bytes.subarray(start, end)), signal)
+  }
+
+  async ingest(): Promise<BlobIngest> {
+    return new MemoryIngest((digest, bytes) => this.#state.blobs.set(digest, bytes))
+  }
+
+  async keep({digest, size}: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
+    const bytes = this.#state.blobs.get(digest)
+    return bytes !== undefined && (size < 0 || bytes.length === size)
   }
 
   async mount(target: Descriptor, from: string, {signal}: CallOptions = {}): Promise<boolean> {

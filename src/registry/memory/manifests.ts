@@ -1,16 +1,17 @@
 import type {Descriptor} from '../descriptor.js'
 import type {Digest} from '../digest.js'
-import type {CallOptions, ManifestStore, UntagOptions, UntagResult} from '../interfaces.js'
+import type {CallOptions, UntagOptions, UntagResult} from '../interfaces.js'
 import type {FetchedManifest, RawManifest} from '../manifest.js'
 import type {MemoryState, StoredManifest} from './state.js'
 
 import {NotFoundError} from '../../errors.js'
 import {yieldTurn} from '../../util/abort.js'
+import {type OwnedManifests} from '../local/owned-repository.js'
 import {describePushed, type ManifestPushOptions} from '../local/push.js'
 import {parseManifestReference, parseTag} from '../tag.js'
 
 /** Manifests and tags of one repository in memory. Made by `MemoryRepository`. */
-export class MemoryManifests implements ManifestStore {
+export class MemoryManifests implements OwnedManifests {
   readonly #state: MemoryState
 
   constructor(state: MemoryState) {
@@ -28,6 +29,10 @@ export class MemoryManifests implements ManifestStore {
     await yieldTurn(signal)
     const {bytes, descriptor} = this.#stored(reference)
     return {bytes: Buffer.from(bytes), descriptor, mediaType: descriptor.mediaType}
+  }
+
+  getStored(reference: string, options?: CallOptions): Promise<FetchedManifest> {
+    return this.get(reference, options)
   }
 
   async push(manifest: RawManifest, {digest, signal, tag}: ManifestPushOptions = {}): Promise<Descriptor> {

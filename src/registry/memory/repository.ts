@@ -1,8 +1,9 @@
 import type {Descriptor} from '../descriptor.js'
-import type {BlobLister, CallOptions, ManifestLister, ReferrerLister, Repository} from '../interfaces.js'
+import type {CallOptions} from '../interfaces.js'
 
 import {throwIfAborted, yieldTurn} from '../../util/abort.js'
 import {type Digest} from '../digest.js'
+import {type OwnedRepository} from '../local/owned-repository.js'
 import {referrerOf} from '../local/referrer.js'
 import {MEDIA_TYPE} from '../media-types.js'
 import {MemoryBlobs} from './blobs.js'
@@ -13,7 +14,7 @@ import {MemoryState} from './state.js'
 const ITEMS_PER_TURN = 1000
 
 /** A repository in memory, for tests and embedding: it checks what is pushed as a registry does. */
-export class MemoryRepository implements BlobLister, ManifestLister, ReferrerLister, Repository {
+export class MemoryRepository implements OwnedRepository {
   readonly blobs: MemoryBlobs
   readonly location: string
   readonly manifests: MemoryManifests
@@ -25,6 +26,16 @@ export class MemoryRepository implements BlobLister, ManifestLister, ReferrerLis
     this.#state = state
     this.blobs = new MemoryBlobs(state, neighbour)
     this.manifests = new MemoryManifests(state)
+  }
+
+  async adoptBlob(digest: Digest, from: OwnedRepository, {signal}: CallOptions = {}): Promise<boolean> {
+    await yieldTurn(signal)
+    if (!(await from.blobs.keep({digest, size: -1}))) return false
+    const target = await from.blobs.resolve(digest, {signal})
+    const ingest = await this.blobs.ingest()
+    await ingest.append(await from.blobs.fetch(target, {signal}), {limit: target.size, signal})
+    await ingest.commit(digest, {signal})
+    return true
   }
 
   async *blobDigests({signal}: CallOptions = {}): AsyncIterable<Descriptor> {
@@ -54,6 +65,11 @@ export class MemoryRepository implements BlobLister, ManifestLister, ReferrerLis
       const referrer = referrerOf({bytes, mediaType: descriptor.mediaType}, descriptor)
       if (referrer?.subject === subject) yield referrer.descriptor
     }
+  }
+
+  async sortedTags({signal}: CallOptions = {}): Promise<readonly string[]> {
+    await yieldTurn(signal)
+    return this.#state.tags.sorted()
   }
 
   async *tags({signal}: CallOptions = {}): AsyncIterable<string> {
