@@ -78,13 +78,14 @@ export class TagWalker {
   }
 
   /**
-   * What lies behind a page without a link: nothing, as a rule. A page of a round length is asked to go on behind its
-   * last tag; what that brings is believed only when it is new.
+   * What lies behind a page without a link: nothing, when those before it had one. A first page of a round length is
+   * asked to go on behind its last tag; what that brings is believed only when it is new.
    */
   async #beyond(cursor: Cursor, order: TagOrder, options: CallOptions): Promise<Cursor | undefined> {
     const {tags} = cursor.page
     const n = this.#pageSize
-    const suspicious = cursor.how === 'last' || tags.length === n || ROUND.has(tags.length)
+    const round = tags.length === n || ROUND.has(tags.length)
+    const suspicious = cursor.how === 'last' || (cursor.how === 'first' && round)
     const last = tags.at(-1)
     if (last === undefined || !suspicious) return undefined
     const page = await readTagPage(this.#context, this.#context.urls.tags({last, n}), options)

@@ -1,0 +1,97 @@
+import {expect} from 'chai'
+
+import {failureOf} from '../../../helpers/failure.js'
+import {listed, pushBlob, pushObject} from '../../../helpers/registry-objects.js'
+import {requestsOf, useRig} from '../../../helpers/remote-rig.js'
+
+describe('repository of a registry', () => {
+  const rig = useRig()
+
+  describe('ping', () => {
+    it('is one request', async () => {
+      const {fake, repository} = await rig()
+      await repository.ping()
+      expect(requestsOf(fake)).to.deep.equal(['GET /v2/'])
+    })
+
+    it('says what stands in the way', async () => {
+      const {fake, repository} = await rig()
+      for (const [fault, code] of [
+        [{status: 401}, 'UNAUTHORIZED'],
+        [{status: 403}, 'FORBIDDEN'],
+        [{status: 404}, 'NOT_FOUND'],
+        [{html: true}, 'PROTOCOL'],
+        [{status: 500}, 'REGISTRY'],
+      ] as const) {
+        fake.forget()
+        fake.fail({...fault, times: 99})
+        expect((await failureOf(repository.ping())).code).to.equal(code)
+      }
+    })
+  })
+
+  describe('access', () => {
+    it('is tried out and leaves nothing behind', async () => {
+      const {fake, repository, stored} = await rig({auth: 'bearer'})
+      expect(await repository.access()).to.deep.equal({read: true, write: true})
+      expect(stored.uploads.size).to.equal(0)
+      fake.fail({method: 'POST', status: 403, times: 9})
+      expect(await repository.access()).to.deep.equal({read: true, write: false})
+      fake.fail({path: /tags/, status: 401, times: 9})
+      expect(await repository.access()).to.deep.equal({read: false, write: false})
+    })
+
+    it('to a repository that does not exist yet is there', async () => {
+      const {fake, repository} = await rig()
+      fake.repositories.clear()
+      expect(await repository.access()).to.deep.equal({read: true, write: true})
+    })
+
+    it('is not what a failing registry says', async () => {
+      const {fake, repository} = await rig()
+      fake.fail({method: 'POST', status: 503, times: 99})
+      expect((await failureOf(repository.access())).code).to.equal('REGISTRY')
+    })
+  })
+
+  it('opened for reading refuses writes before they leave', async () => {
+    const {fake, open, stored} = await rig()
+    stored.addImage('a', 'content')
+    const repository = await open(undefined, {readOnly: true})
+    expect(await listed(repository.tags())).to.deep.equal(['a'])
+    const before = fake.requests.length
+    const {digest} = await repository.manifests.resolve('a')
+    for (const write of [
+      pushBlob(repository, Buffer.from('x')),
+      pushObject(repository, 'b'),
+      repository.manifests.delete(digest),
+      repository.blobs.delete(digest),
+      repository.manifests.untag('a'),
+    ]) {
+      expect((await failureOf(write)).code).to.equal('UNSUPPORTED')
+    }
+
+    expect(fake.requests.slice(before).every(({method}) => method === 'HEAD' || method === 'GET')).to.equal(true)
+    expect(await repository.access()).to.deep.equal({read: true, write: false})
+  })
+
+  it('asks each token for what the call needs', async () => {
+    const {fake, repository, stored} = await rig({auth: 'bearer'})
+    stored.addImage('a', 'content')
+    await listed(repository.tags())
+    await repository.manifests.get('a')
+    await pushBlob(repository, Buffer.from('new'))
+    await repository.manifests.untag('a', {deleteManifest: false})
+    expect(fake.auth.scopes.map((scopes) => scopes.join(' '))).to.deep.equal([
+      'repository:org/store:pull',
+      'repository:org/store:pull,push',
+      'repository:org/store:delete',
+    ])
+  })
+
+  it('is written as an operator writes it, without a login', async () => {
+    const {fake, repository} = await rig({auth: 'basic'})
+    expect(repository.location).to.equal(`oci://${fake.host}/org/store`)
+    await repository.ping()
+  })
+})
