@@ -6,8 +6,8 @@ import type {KlosetStore} from '../kloset/store.js'
 import type {Digest} from '../registry/digest.js'
 import type {UntagResult} from '../registry/interfaces.js'
 
-import {plaintextDecoder} from '../checker/decoder.js'
 import {type ErrorJson, errorToJson, hasCode, isNotFound} from '../errors.js'
+import {createCodec} from '../kloset/codec/codec.js'
 import {ENVELOPE_BYTES, openEnvelope} from '../kloset/envelope.js'
 import {decodeLock, isStale, lockAge, MAX_LOCK_BYTES} from '../kloset/lock.js'
 import {tagOf} from '../kloset/resource.js'
@@ -109,12 +109,13 @@ async function lockState(
   {clock = systemClock, signal}: RemovalOptions,
 ): Promise<LockState> {
   try {
-    const decode = await plaintextDecoder(await store.configuration({signal}))
-    if (!decode) return {state: 'unknown'}
+    const configuration = await store.configuration({signal})
+    if (configuration.encryption) return {state: 'unknown'}
+    const codec = await createCodec(configuration)
     const limit = MAX_LOCK_BYTES + ENVELOPE_BYTES
     const bytes = await collect(await store.get('lock', mac, {signal}), {limit, what: tagOf('lock', mac)})
     const {data} = openEnvelope(bytes, {resource: 'lock', what: tagOf('lock', mac)})
-    const lock = decodeLock(await decode(data, MAX_LOCK_BYTES), tagOf('lock', mac))
+    const lock = decodeLock(codec.decode(data, MAX_LOCK_BYTES), tagOf('lock', mac))
     const now = clock.now()
     return {ageMs: lockAge(lock, now), hostname: lock.hostname, state: isStale(lock, now) ? 'stale' : 'held'}
   } catch (error) {
