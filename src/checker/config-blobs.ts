@@ -1,6 +1,6 @@
 import type {Digest} from '../registry/digest.js'
+import type {CheckContext} from './context.js'
 import type {Finding} from './findings.js'
-import type {CheckContext} from './object-check.js'
 
 import {hasCode, isNotFound} from '../errors.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'

@@ -1,14 +1,17 @@
+import type {Secret} from '../kloset/codec/secret.js'
 import type {Configuration} from '../kloset/configuration.js'
 import type {Finding} from './findings.js'
 
 import {hasCode, isNotFound, messageOf} from '../errors.js'
+import {checkCanary} from '../kloset/codec/encryption.js'
 import {openConfiguration} from '../kloset/configuration.js'
 import {CONFIG_TAG} from '../kloset/resource.js'
 import {MAX_CONFIG_BYTES} from '../kloset/store.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {collect} from '../util/collect.js'
+import {type CheckContext, detailsOf, type ObjectResult, type Subject} from './context.js'
 import {actualOf, finding} from './failures.js'
-import {type CheckContext, checkObject, detailsOf, type ObjectResult, type Subject} from './object-check.js'
+import {checkObject} from './object-check.js'
 
 const SUBJECT: Subject = {resource: 'config', tag: CONFIG_TAG}
 
@@ -20,7 +23,7 @@ export interface ConfigResult extends ObjectResult {
 /** Looks at CONFIG and, whatever the depth of the check, into it: some hundred bytes on which all others depend. */
 export async function checkConfig(
   context: CheckContext,
-  {secret}: {readonly secret?: Uint8Array | undefined},
+  {secret}: {readonly secret?: Secret | undefined},
 ): Promise<ConfigResult> {
   const result = await checkObject(SUBJECT, {...context, deep: false})
   if (!result.manifest || result.size === 0) return asConfig(result)
@@ -51,8 +54,9 @@ export async function checkConfig(
 
   onBytes?.(bytes.length)
   try {
-    return {...result, configuration: await openConfiguration(bytes, {secret})}
+    return {...result, configuration: await openConfiguration(bytes, {secret: secret?.bytes})}
   } catch (error) {
+    if (secret) await refuseWrongSecret(bytes, secret)
     const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'config-unreadable'
     const unreadable = finding(kind, messageOf(error), details)
     return {
@@ -60,6 +64,12 @@ export async function checkConfig(
       findings: [...result.findings.filter(({kind: other}) => other !== 'envelope-invalid'), unreadable],
     }
   }
+}
+
+/** A MAC that is wrong because the secret is says nothing about the store. @throws KlosetOciError `UNAUTHORIZED` */
+async function refuseWrongSecret(bytes: Buffer, secret: Secret): Promise<void> {
+  const configuration = await openConfiguration(bytes).catch(() => {})
+  if (configuration?.encryption) checkCanary(configuration.encryption, secret)
 }
 
 /** An empty CONFIG is not one more short object: nothing of the store can be read without it. */

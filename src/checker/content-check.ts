@@ -1,44 +1,12 @@
 import type {Digest} from '../registry/digest.js'
+import type {CheckContext, Subject} from './context.js'
 import type {Finding, FindingDetails} from './findings.js'
-import type {CheckContext, Subject} from './object-check.js'
 
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {EnvelopeChecker, EnvelopeWindow, KNOWN_VERSIONS, resourceOfType, unknownVersion} from '../kloset/envelope.js'
-import {CONFIG_HASHING, type Hasher, HasherPool, type Hashing} from '../kloset/hashing.js'
+import {type Hasher} from '../kloset/hashing.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {actualOf, factsOf, finding} from './failures.js'
-
-/** The keys under which a store's MACs are made, as far as they are known. */
-export class ContentKeys {
-  readonly #config: HasherPool | undefined
-  readonly #objects: HasherPool | undefined
-
-  private constructor(config: HasherPool | undefined, objects: HasherPool | undefined) {
-    this.#config = config
-    this.#objects = objects
-  }
-
-  /** For a store whose key is known: derived from its identifier, or from its passphrase. */
-  static known(hashing: Hashing, key: Uint8Array, {encrypted}: {readonly encrypted: boolean}): ContentKeys {
-    return new ContentKeys(new HasherPool(CONFIG_HASHING, encrypted ? key : undefined), new HasherPool(hashing, key))
-  }
-
-  static unknown(): ContentKeys {
-    return new ContentKeys(undefined, undefined)
-  }
-
-  /** Whether MACs can be checked. */
-  get areKnown(): boolean {
-    return this.#objects !== undefined
-  }
-
-  /** Runs `use` with what is needed for one object: a hasher for its envelope, and one for the name of a packfile. */
-  async lend<T>(resource: Subject['resource'], use: (hasher?: Hasher, naming?: Hasher) => Promise<T>): Promise<T> {
-    const pool = resource === 'config' ? this.#config : this.#objects
-    if (!pool) return use()
-    return pool.lend((hasher) => (resource === 'packfile' ? pool.lend((naming) => use(hasher, naming)) : use(hasher)))
-  }
-}
 
 /** Downloads an object and checks everything that can be checked without decoding it. */
 export async function checkContent(

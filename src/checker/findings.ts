@@ -42,6 +42,8 @@ export const SEVERITIES = {
   'packfile-coloured': 'info',
   /** No state knows it: a backup under way, one that was broken off, or a state that was lost. */
   'packfile-unknown': 'info',
+  /** A packfile whose footer or index is not sound. */
+  'packfile-unreadable': 'error',
   'shared-digest': 'warning',
   'size-mismatch': 'error',
   /** The official writer did not learn the size and wrote 0. The data is there; copies by other tools will fail. */

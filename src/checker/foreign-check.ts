@@ -1,5 +1,5 @@
 import type {Digest} from '../registry/digest.js'
-import type {CheckContext} from './object-check.js'
+import type {CheckContext} from './context.js'
 import type {References} from './references.js'
 
 import {hasCode} from '../errors.js'

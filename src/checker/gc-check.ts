@@ -10,12 +10,12 @@ import {canListBlobs, canListManifests} from '../registry/interfaces.js'
 import {systemClock} from '../util/clock.js'
 import {ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
-import {ContentKeys} from './content-check.js'
+import {ContentKeys} from './content-keys.js'
+import {detailsOf} from './context.js'
 import {codecOf} from './decoder.js'
 import {Failures, finding} from './failures.js'
 import {type Finding, isGap} from './findings.js'
 import {type LockContext} from './lock-check.js'
-import {detailsOf} from './object-check.js'
 import {checkReferences} from './reference-check.js'
 import {References} from './references.js'
 import {checkStorage} from './storage-check.js'
@@ -97,7 +97,7 @@ export class GcCheck implements AsyncIterable<Finding> {
     if (scan.table.hasTag(CONFIG_TAG)) return
     const {foreign, lock, packfile, state} = this.#tally.objects
     const objects = lock + packfile + state
-    const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret?.bytes})
+    const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret})
     const gap = latest.findings.find((found) => isGap(found))
     if (gap) {
       yield gap
@@ -183,7 +183,7 @@ export class GcCheck implements AsyncIterable<Finding> {
       repository,
       signal,
     }
-    const config = await checkConfig(base, {secret: secret?.bytes})
+    const config = await checkConfig(base, {secret})
     const context = await this.#contextFor(config.configuration, base)
     if (this.#unknown) yield this.#unknown
     const configBlobs = new ConfigBlobs()
@@ -195,7 +195,7 @@ export class GcCheck implements AsyncIterable<Finding> {
       context,
       onTag: (phase) => this.#report(phase),
       references,
-      secret: secret?.bytes,
+      secret,
       tally: this.#tally,
     })
     yield* scan.first()

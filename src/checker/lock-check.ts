@@ -1,7 +1,7 @@
 import type {Codec} from '../kloset/codec/codec.js'
 import type {Digest} from '../registry/digest.js'
+import type {CheckContext, ObjectResult, Subject} from './context.js'
 import type {Finding} from './findings.js'
-import type {CheckContext, ObjectResult, Subject} from './object-check.js'
 
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {ENVELOPE_BYTES, openEnvelope} from '../kloset/envelope.js'
@@ -9,8 +9,8 @@ import {decodeLock, isStale, type Lock, lockAge, MAX_LOCK_BYTES} from '../kloset
 import {formatTimestamp} from '../kloset/timestamp.js'
 import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
 import {collect} from '../util/collect.js'
+import {detailsOf} from './context.js'
 import {actualOf, finding} from './failures.js'
-import {detailsOf} from './object-check.js'
 
 export interface LockContext extends CheckContext {
   /** None when the store is encrypted and its passphrase is not known. */

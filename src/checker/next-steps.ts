@@ -66,6 +66,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'manifest-malformed': [LOOK_ELSEWHERE, REPAIR],
   'manifest-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, REPAIR],
   'name-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'packfile-unreadable': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'shared-digest': [SHARED],
   'size-mismatch': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'size-unstated': [SIZES],

@@ -1,8 +1,4 @@
-import type {Mac} from '../kloset/mac.js'
-import type {ResourceName} from '../kloset/resource.js'
-import type {Repository} from '../registry/interfaces.js'
 import type {FetchedManifest} from '../registry/manifest.js'
-import type {Failures} from './failures.js'
 import type {Finding, FindingDetails} from './findings.js'
 
 import {hasCode, isNotFound, KlosetOciError, messageOf} from '../errors.js'
@@ -11,34 +7,9 @@ import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest
 import {artifactTypeOf} from '../kloset/resource.js'
 import {type Digest, isDigest} from '../registry/digest.js'
 import {ANNOTATION} from '../registry/media-types.js'
-import {checkContent, type ContentKeys} from './content-check.js'
+import {checkContent} from './content-check.js'
+import {type CheckContext, detailsOf, type ObjectResult, type Subject} from './context.js'
 import {actualOf, factsOf, finding} from './failures.js'
-
-/** A tag of the store that is to be looked at. */
-export interface Subject {
-  readonly mac?: Mac | undefined
-  readonly resource: ResourceName
-  readonly tag: string
-}
-
-export interface CheckContext {
-  /** Download everything and check digests, envelopes and MACs. */
-  readonly deep: boolean
-  readonly failures: Failures
-  readonly keys: ContentKeys
-  /** Told of every byte that was downloaded. */
-  readonly onBytes?: ((count: number) => void) | undefined
-  readonly repository: Repository
-  readonly signal?: AbortSignal | undefined
-}
-
-/** What one tag came to. */
-export interface ObjectResult {
-  readonly findings: readonly Finding[]
-  readonly manifest?: undefined | {readonly content: ObjectManifest; readonly digest: Digest}
-  /** Bytes stored under the tag; 0 when they are not there. */
-  readonly size: number
-}
 
 /** Looks at one tag: manifest, layer, sizes and names; the content too when the check is a deep one. */
 export async function checkObject(subject: Subject, context: CheckContext): Promise<ObjectResult> {
@@ -62,11 +33,6 @@ export async function checkObject(subject: Subject, context: CheckContext): Prom
   }
 
   return {findings, manifest: {content, digest}, size: layer.size}
-}
-
-/** The parts of a finding that say which object it is about. */
-export function detailsOf({mac, resource, tag}: Subject): FindingDetails {
-  return {object: {mac, resource}, snapshots: 'unknown', tag}
 }
 
 async function fetchManifest(

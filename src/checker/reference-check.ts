@@ -6,12 +6,17 @@ import type {LockContext} from './lock-check.js'
 import type {TagScan} from './tag-scan.js'
 
 import {hasCode, isNotFound, KlosetOciError, messageOf} from '../errors.js'
+import {BLOB_TYPES} from '../kloset/blob-type.js'
+import {LOCK_TTL_MS} from '../kloset/lock.js'
 import {type Mac, macFromBytes, macToBytes} from '../kloset/mac.js'
+import {readObjectManifest} from '../kloset/object-manifest.js'
+import {type PackfileIndex, readPackfileIndex} from '../kloset/packfile.js'
 import {tagOf} from '../kloset/resource.js'
 import {formatTimestamp, type Timestamp, timestampFromMillis, timestampToMillis} from '../kloset/timestamp.js'
+import {collect} from '../util/collect.js'
+import {detailsOf, type Subject} from './context.js'
 import {actualOf, finding} from './failures.js'
 import {KeyTable} from './key-table.js'
-import {detailsOf, type Subject} from './object-check.js'
 import {readState, type StateFacts} from './state-read.js'
 
 /** What plakar's maintenance waits before it removes what it has coloured. @see plakar subcommands/maintenance */
@@ -54,9 +59,52 @@ export async function* checkReferences(context: ReferenceContext): AsyncGenerato
   if (!isWhole) return
   for (const {isTold, subject} of scan.listed('packfile')) {
     if (isTold || subject.mac === undefined || book.knows(subject.mac)) continue
-    const message = `${subject.tag}: no state knows it; a backup is under way or was broken off, or its state is lost`
-    yield finding('packfile-unknown', message, detailsOf(subject))
+    yield* judgeUnknown(subject, context)
   }
+}
+
+/** A packfile that no state knows. When it ends a snapshot, the snapshot's state was lost: states have their names. */
+async function* judgeUnknown(subject: Subject, context: ReferenceContext): AsyncGenerator<Finding> {
+  const message = `${subject.tag}: no state knows it; a backup is under way or was broken off, or its state is lost`
+  yield finding('packfile-unknown', message, detailsOf(subject))
+  let index: PackfileIndex
+  try {
+    index = await readIndex(subject, context)
+  } catch (error) {
+    if (isNotFound(error)) return
+    yield hasCode(error, 'INTEGRITY') || hasCode(error, 'STORE_FORMAT')
+      ? finding('packfile-unreadable', messageOf(error), detailsOf(subject))
+      : context.failures.failed(error, subject.tag, detailsOf(subject))
+
+    return
+  }
+
+  // Between its last packfile and its state a backup takes moments.
+  if (timestampToMillis(index.footer.timestamp) + LOCK_TTL_MS > context.now) return
+  for (const {mac, type} of index) {
+    const tag = tagOf('state', mac)
+    if (type !== BLOB_TYPES.snapshot || context.scan.isListed(tag)) continue
+    const lost = `${tag}: the state of a snapshot in ${subject.tag} has no tag; it was lost, or never written`
+    yield finding('tag-missing', lost, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
+  }
+}
+
+async function readIndex({tag}: Subject, context: ReferenceContext): Promise<PackfileIndex> {
+  const {codec, failures, keys, onBytes, repository, signal} = context
+  const {layer} = readObjectManifest(await repository.manifests.get(tag, {signal}), tag)
+  const target = await repository.blobs.resolve(layer, {signal})
+  const readAt = async (offset: number, length: number) => {
+    const stream = await repository.blobs.fetch(target, {range: {length, offset}, signal})
+    const bytes = await collect(stream, {limit: length, what: tag})
+    onBytes?.(bytes.length)
+    return bytes
+  }
+
+  const index = await keys.lend('packfile', async (hasher) =>
+    readPackfileIndex({codec, hasher: hasher!, readAt, size: target.size, what: tag}),
+  )
+  failures.succeeded()
+  return index
 }
 
 interface StateResult {

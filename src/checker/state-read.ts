@@ -2,7 +2,7 @@ import type {Codec} from '../kloset/codec/codec.js'
 import type {Mac} from '../kloset/mac.js'
 import type {StateEntry} from '../kloset/state.js'
 import type {Timestamp} from '../kloset/timestamp.js'
-import type {CheckContext, Subject} from './object-check.js'
+import type {CheckContext, Subject} from './context.js'
 
 import {IntegrityError, StoreFormatError} from '../errors.js'
 import {BLOB_TYPES} from '../kloset/blob-type.js'

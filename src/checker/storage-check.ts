@@ -1,7 +1,7 @@
 import type {Digest} from '../registry/digest.js'
 import type {FetchedManifest} from '../registry/manifest.js'
+import type {CheckContext} from './context.js'
 import type {Finding} from './findings.js'
-import type {CheckContext} from './object-check.js'
 import type {References} from './references.js'
 import type {TagTable} from './tag-table.js'
 

@@ -1,5 +1,6 @@
 import {pMapIterable} from 'p-map'
 
+import type {Secret} from '../kloset/codec/secret.js'
 import type {Finding} from './findings.js'
 import type {References} from './references.js'
 import type {Tally} from './summary.js'
@@ -7,10 +8,11 @@ import type {Tally} from './summary.js'
 import {meaningOf, type Resource} from '../kloset/resource.js'
 import {type ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
+import {detailsOf, type ObjectResult, type Subject} from './context.js'
 import {finding} from './failures.js'
 import {checkForeign} from './foreign-check.js'
 import {checkLock, type LockContext} from './lock-check.js'
-import {checkObject, detailsOf, type ObjectResult, type Subject} from './object-check.js'
+import {checkObject} from './object-check.js'
 import {DigestTable, TAG_FLAGS, TagTable} from './tag-table.js'
 
 /** A tag is looked at in so many listings before it is called a ghost: a list can be older than a removal. */
@@ -23,7 +25,7 @@ export interface ScanOptions {
   readonly context: LockContext
   readonly onTag: (phase: 'recheck' | 'tags') => void
   readonly references: References
-  readonly secret: Uint8Array | undefined
+  readonly secret: Secret | undefined
   readonly tally: Tally
 }
 

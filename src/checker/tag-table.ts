@@ -5,8 +5,8 @@ import type {Digest} from '../registry/digest.js'
 import {macFromBytes, macToBytes} from '../kloset/mac.js'
 import {CONFIG_TAG, meaningOf, RESOURCES, tagOf} from '../kloset/resource.js'
 import {encodedOf} from '../registry/digest.js'
+import {type Subject} from './context.js'
 import {KeyTable} from './key-table.js'
-import {type Subject} from './object-check.js'
 
 const KIND_CONFIG = 0
 const KIND_FOREIGN = 255

@@ -1,7 +1,6 @@
 import type {ObjectLocation} from './object-index.js'
-import type {ObjectRange} from './tag-store.js'
 
-import {InvalidArgumentError, KlosetOciError, NotFoundError} from '../errors.js'
+import {KlosetOciError, NotFoundError} from '../errors.js'
 import {CONFIG_TAG} from './resource.js'
 
 /** The tag is there and what it points at is not: damage, whoever took it. */
@@ -22,8 +21,4 @@ export function objectMissing(location: string, tag: string, cause: unknown): No
     facts: {tag},
     suggestions: ['`ls` shows what is there.'],
   })
-}
-
-export function rangeInvalid(tag: string, {length, offset}: ObjectRange): InvalidArgumentError {
-  return new InvalidArgumentError(`${tag}: no such range: ${length} bytes at ${offset}`)
 }

@@ -6,7 +6,7 @@ import type {Clock} from '../util/clock.js'
 import type {ContentSource} from '../util/content-source.js'
 import type {ResourceName} from './resource.js'
 
-import {AlreadyExistsError, IntegrityError, isNotFound} from '../errors.js'
+import {AlreadyExistsError, IntegrityError, InvalidArgumentError, isNotFound} from '../errors.js'
 import {type Digest, Digester} from '../registry/digest.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {abortable} from '../util/abort.js'
@@ -14,7 +14,7 @@ import {readableOf} from '../util/content-source.js'
 import {isCount} from '../util/json.js'
 import {ObjectIndex, type ObjectLocation} from './object-index.js'
 import {ObjectWriter} from './object-writer.js'
-import {contentMissing, objectMissing, rangeInvalid} from './store-errors.js'
+import {contentMissing, objectMissing} from './store-errors.js'
 
 /** Bytes of an object; unlike a registry's range it may be empty and may lie beyond the end. */
 export interface ObjectRange {
@@ -200,4 +200,8 @@ async function digestOfSource(source: ContentSource, signal: AbortSignal | undef
 function lost(tag: string, what: string, cause: unknown): never {
   if (!isNotFound(cause)) throw cause
   throw new IntegrityError(`${tag}: ${what} is not there after it was written`, {cause, facts: {tag}})
+}
+
+function rangeInvalid(tag: string, {length, offset}: ObjectRange): InvalidArgumentError {
+  return new InvalidArgumentError(`${tag}: no such range: ${length} bytes at ${offset}`)
 }

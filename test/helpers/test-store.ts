@@ -1,14 +1,16 @@
 import type {Mac} from '../../src/kloset/mac.js'
+import type {KlosetStore} from '../../src/kloset/store.js'
 
+import {BLOB_TYPES} from '../../src/kloset/blob-type.js'
+import {createCodec} from '../../src/kloset/codec/codec.js'
 import {hashingOf, macKeyOf, newConfiguration, sealConfiguration} from '../../src/kloset/configuration.js'
 import {createStore} from '../../src/kloset/create.js'
 import {sealEnvelope} from '../../src/kloset/envelope.js'
-import {createHasher, hash} from '../../src/kloset/hashing.js'
+import {createHasher} from '../../src/kloset/hashing.js'
 import {encodeLock} from '../../src/kloset/lock.js'
-import {macFromBytes} from '../../src/kloset/mac.js'
+import {PackfileWriter} from '../../src/kloset/packfile-writer.js'
 import {type Resource, tagOf} from '../../src/kloset/resource.js'
 import {encodeState, NIL_MAC, STATE_VERSION, type WritableEntry} from '../../src/kloset/state.js'
-import {KlosetStore} from '../../src/kloset/store.js'
 import {timestampFromMillis} from '../../src/kloset/timestamp.js'
 import {makeVersion, type Version} from '../../src/kloset/version.js'
 import {memoryRepository} from '../../src/registry/memory/repository.js'
@@ -42,11 +44,24 @@ export async function lockOf(minutesAgo: number, hostname = 'host-1'): Promise<B
   return sealed('lock', encodeLock({exclusive: false, hostname, timestamp, version: V1}))
 }
 
-/** A packfile with a name that follows from its content, as kloset gives it. */
-export async function packfileOf(text: string): Promise<{readonly bytes: Buffer; readonly mac: Mac}> {
-  const data = Buffer.from(text)
-  const mac = await hash(hashingOf(CONFIGURATION), data, await macKeyOf(CONFIGURATION))
-  return {bytes: await sealed('packfile', data), mac: macFromBytes(mac)}
+export interface TestPackfile {
+  /** Minutes before `NOW` that it was written. */
+  readonly minutesAgo?: number
+  /** The snapshot that it ends. */
+  readonly snapshot?: Mac
+}
+
+/** A packfile with one chunk, named by its content as kloset does it. */
+export async function packfileOf(
+  text: string,
+  {minutesAgo = 60, snapshot}: TestPackfile = {},
+): Promise<{readonly bytes: Buffer; readonly mac: Mac}> {
+  const hasher = await createHasher(hashingOf(CONFIGURATION), await macKeyOf(CONFIGURATION))
+  const writer = new PackfileWriter({codec: await createCodec(CONFIGURATION), hasher})
+  writer.add(BLOB_TYPES.chunk, Buffer.from(text))
+  if (snapshot) writer.add(BLOB_TYPES.snapshot, Buffer.from('a snapshot'), {name: snapshot})
+  const {data, mac} = writer.finish(timestampFromMillis(NOW - minutesAgo * MINUTE))
+  return {bytes: await sealed('packfile', data), mac}
 }
 
 export async function stateOf(entries: readonly WritableEntry[], serial = 1): Promise<Buffer> {

@@ -23,6 +23,7 @@ import {
   removes,
   sealed,
   stateOf,
+  stateTag,
   storeWithPackfiles,
   TEST_CLOCK,
 } from '../../helpers/test-store.js'
@@ -77,6 +78,30 @@ describe('gcCheck and what states know', () => {
     await repository.blobs.delete(digestOf(state))
     const damaged = await check(repository)
     expect(damaged.findings.map(({kind}) => kind)).to.deep.equal(['blob-missing'])
+  })
+
+  it('names the state that was lost by the snapshot that its packfile ends, but not of a backup under way', async () => {
+    for (const [minutesAgo, expected] of [
+      [9, ['packfile-unknown']],
+      [11, ['packfile-unknown', 'tag-missing']],
+    ] as const) {
+      const {repository, store} = await storeWithPackfiles(2)
+      const snapshot = testMac(77)
+      const {bytes, mac} = await packfileOf('the last one', {minutesAgo, snapshot})
+      await store.put('packfile', mac, bufferSource(bytes))
+      const {findings} = await check(repository)
+      expect(findings.map(({kind}) => kind)).to.deep.equal(expected)
+      const lost = findings.find(({kind}) => kind === 'tag-missing')
+      if (lost) expect(lost).to.deep.include({snapshots: [snapshot], tag: stateTag(77)})
+    }
+  })
+
+  it('says when a packfile that no state knows is not sound', async () => {
+    const {repository, store} = await storeWithPackfiles(1)
+    const data = Buffer.alloc(300, 9)
+    await store.put('packfile', testMac(9), bufferSource(await sealed('packfile', data)))
+    const {findings} = await check(repository)
+    expect(findings.map(({kind}) => kind)).to.deep.equal(['packfile-unknown', 'packfile-unreadable'])
   })
 
   it('finds a damaged state without being asked for a deep check, and says it once', async () => {
