@@ -81,6 +81,10 @@ export class MemoryRepository implements OwnedRepository {
 export class MemoryHost {
   readonly #states = new Map<string, MemoryState>()
 
+  has(name: string): boolean {
+    return this.#states.has(name)
+  }
+
   /** Names of the repositories that were opened, in order. */
   names(): string[] {
     return [...this.#states.keys()].sort()
