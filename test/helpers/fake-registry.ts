@@ -139,6 +139,11 @@ export class FakeRegistry {
     fault?.before?.()
     checkHeaders(exchange)
     if (fault?.hang === true) return
+    if (fault?.dropRequestAfter === 0) {
+      exchange.request.socket.destroy()
+      return
+    }
+
     if (fault?.status !== undefined || fault?.html || fault?.endless) {
       if ((await exchange.body()) !== undefined) exchange.sendFault(fault)
       return

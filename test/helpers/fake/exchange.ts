@@ -92,7 +92,7 @@ export class Exchange {
 
   /** Answers outside the normal course: what the fault asks for instead. */
   sendFault(fault: Fault): void {
-    if (fault.endless) {
+    if (fault.endless && this.method !== 'HEAD') {
       this.log.status = fault.status ?? 200
       this.#response.writeHead(this.log.status, {'content-type': 'application/octet-stream'})
       this.#pour()
