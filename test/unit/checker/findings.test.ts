@@ -1,0 +1,59 @@
+import {expect} from 'chai'
+import {readFileSync} from 'node:fs'
+
+import {finding} from '../../../src/checker/failures.js'
+import {type FindingKind, isDamage, isGap, SEVERITIES} from '../../../src/checker/findings.js'
+import {firstStep, nextSteps} from '../../../src/checker/next-steps.js'
+import {exitCodeOf, Tally} from '../../../src/checker/summary.js'
+
+const KINDS = Object.keys(SEVERITIES) as FindingKind[]
+
+function verdict(...kinds: FindingKind[]): string {
+  const tally = new Tally()
+  for (const kind of kinds) tally.count(finding(kind, 'x'))
+  return tally.summary(true).verdict
+}
+
+describe('findings', () => {
+  it('are documented, each with its severity', () => {
+    const page = readFileSync(new URL('../../../docs/findings.md', import.meta.url), 'utf8')
+    const rows = [...page.matchAll(/^\| `([\w-]+)` +\| (\w+) +\|/gm)].map(([, kind, severity]) => [kind, severity])
+    expect(Object.fromEntries(rows)).to.deep.equal(SEVERITIES)
+  })
+
+  it('are damage, a gap or neither', () => {
+    for (const kind of KINDS) {
+      const found = finding(kind, 'x')
+      expect(isDamage(found) && isGap(found), kind).to.equal(false)
+      expect(isDamage(found) || isGap(found), kind).to.equal(found.severity === 'error')
+      const tally = new Tally()
+      tally.count(found)
+      const summary = tally.summary(false)
+      const code = isDamage(found) ? 65 : isGap(found) ? 69 : kind === 'unknown-version' ? 78 : 0
+      expect(exitCodeOf(summary), kind).to.equal(code)
+      expect(summary.complete, kind).to.equal(!isGap(found))
+    }
+  })
+
+  it('are never clean together with a gap, and damaged whatever else there is', () => {
+    expect(verdict()).to.equal('clean')
+    expect(verdict('unreachable')).to.equal('incomplete')
+    expect(verdict('unknown-version', 'unreachable')).to.equal('incomplete')
+    expect(verdict('blob-missing', 'unreachable', 'unknown-version')).to.equal('damaged')
+  })
+
+  it('all say what to do when they are errors, looking before writing, and never to delete first', () => {
+    for (const kind of KINDS) {
+      if (SEVERITIES[kind] === 'error') expect(firstStep(kind), kind).to.be.a('string')
+    }
+
+    const all = nextSteps(KINDS, {deep: false})
+    const at = (text: string) => all.findIndex((step) => step.includes(text))
+    expect(at('run gc-check again')).to.equal(0)
+    expect(at('garbage collection')).to.be.lessThan(at('in a mirror'))
+    expect(at('in a mirror')).to.be.lessThan(at('repair plan'))
+    expect(all.at(-1)).to.contain('locks rm')
+    expect(nextSteps(KINDS, {deep: true}).join(' ')).to.not.contain('with --deep')
+    expect(new Set(all).size).to.equal(all.length)
+  })
+})
