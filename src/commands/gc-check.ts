@@ -4,8 +4,10 @@ import {type CheckProgress, type CheckSummary, exitCodeOf, type Finding, gcCheck
 import {describe} from '../cli/describe.js'
 import {FindingPrinter, summaryLines} from '../cli/findings.js'
 import {humanCount, humanSize} from '../cli/format.js'
+import {givenSecret, passphraseFlags} from '../cli/passphrase.js'
 import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
+import {KlosetStore} from '../kloset/store.js'
 
 export default class GcCheck extends StoreCommand {
   static override args = {store: storeArg}
@@ -13,7 +15,7 @@ export default class GcCheck extends StoreCommand {
   static override description = describe(
     `Looks at every tag of a store and at what it leads to, and changes nothing: what a garbage collection, the registry's or
 plakar's, has taken or left behind. It goes on after the first finding and ends with a summary and the next steps, the least
-destructive first. No passphrase is needed.`,
+destructive first. No passphrase is needed; with it, MACs, locks and states of an encrypted store are read too.`,
     EXIT.damage,
     EXIT.notFound,
     EXIT.unknownVersion,
@@ -36,6 +38,7 @@ destructive first. No passphrase is needed.`,
 
   static override flags = {
     deep: Flags.boolean({description: 'download everything: digests, envelopes, and MACs where the key is known'}),
+    ...passphraseFlags,
   }
 
   static override summary = 'check that everything a store needs is still there'
@@ -46,7 +49,8 @@ destructive first. No passphrase is needed.`,
     return this.withRepository(args.store, flags, async (repository) => {
       const progress = await this.startProgress(flags)
       const onProgress = (state: CheckProgress) => progress.update(progressText(state))
-      const check = gcCheck(repository, {concurrency, deep, onProgress, signal: this.signal})
+      const secret = await givenSecret(new KlosetStore(repository), flags, this.signal)
+      const check = gcCheck(repository, {concurrency, deep, onProgress, secret, signal: this.signal})
       const json = this.jsonEnabled() ? this.streamJson({store: repository.location}, 'findings') : undefined
       const printer = new FindingPrinter()
       const show = async (finding: Finding) => (json ? json.item(finding) : printer.print(finding))
