@@ -21,7 +21,7 @@ export class TagOrder {
   /** Greatest name given so far, in the order that holds. */
   #last: string | undefined
   #lastInPass: string | undefined
-  #previousPage: ReadonlySet<string> = new Set()
+  #previousPage: readonly string[] = []
   /** Every name given, while these are few or when the list is not sorted. */
   #seen: Set<string> | undefined = new Set()
   #total = 0
@@ -49,7 +49,7 @@ export class TagOrder {
   /** The list is read again from its beginning. */
   restart(): void {
     this.#lastInPass = undefined
-    this.#previousPage = new Set()
+    this.#previousPage = []
   }
 
   /**
@@ -57,18 +57,19 @@ export class TagOrder {
    * @throws ProtocolError when the order breaks after too many names to have kept them
    */
   take(tags: readonly string[]): string[] {
+    const before = new Set(this.#previousPage)
+    for (const tag of tags) if (this.#sorted) this.#observe(tag, before)
     const fresh: string[] = []
     for (const tag of tags) {
-      if (this.#sorted) this.#observe(tag)
       if (!this.isNew(tag)) continue
       fresh.push(tag)
+      if (this.#last === undefined || this.#compare(tag, this.#last) > 0) this.#last = tag
+      if (this.#sorted && this.#total + fresh.length > TRIAL) this.#seen = undefined
       this.#seen?.add(tag)
-      this.#last = this.#last === undefined || this.#compare(tag, this.#last) > 0 ? tag : this.#last
     }
 
     this.#total += fresh.length
-    this.#previousPage = new Set(tags)
-    if (this.#sorted && this.#total > TRIAL) this.#seen = undefined
+    this.#previousPage = tags
     return fresh
   }
 
@@ -76,10 +77,10 @@ export class TagOrder {
     return this.#ascii ? byAscii(a, b) : byFold(a, b)
   }
 
-  #observe(tag: string): void {
+  #observe(tag: string, before: ReadonlySet<string>): void {
     const previous = this.#lastInPass
     // What the page before had already is an overlap, not disorder.
-    if (previous === undefined || this.#previousPage.has(tag)) {
+    if (previous === undefined || before.has(tag)) {
       this.#lastInPass ??= tag
       return
     }
