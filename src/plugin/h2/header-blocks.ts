@@ -9,6 +9,10 @@ import {HeadBuilder} from './request-head.js'
 const MAX_BLOCK_BYTES = 32 * 1024
 const MAX_CONTINUATIONS = 16
 
+/** Blocks that are remembered, and how long they may be. */
+const MAX_KNOWN = 32
+const MAX_KNOWN_BYTES = 64
+
 /** A whole header block, decoded. */
 export interface HeaderBlock {
   readonly endStream: boolean
@@ -19,6 +23,9 @@ export interface HeaderBlock {
 /** Puts HEADERS and CONTINUATION frames together and decodes them in the order of the wire. */
 export class HeaderBlocks {
   readonly #decoder = new HpackDecoder()
+  /** Blocks by their bytes, as they were decoded with the table as it is. */
+  readonly #known = new Map<string, HeadBuilder>()
+  #knownRevision = 0
   #open: undefined | {readonly endStream: boolean; length: number; readonly parts: Buffer[]; readonly stream: number}
 
   /** @returns the block once a frame completes it */
@@ -51,9 +58,24 @@ export class HeaderBlocks {
     if (this.#open && (!continuation || stream !== this.#open.stream)) throw broken('a frame inside a header block')
   }
 
+  /** A client repeats itself: once its table is filled, call after call begins with the same few bytes. */
   #decode(stream: number, endStream: boolean, block: Buffer): HeaderBlock {
+    const {revision} = this.#decoder
+    const key = block.length <= MAX_KNOWN_BYTES ? block.toString('latin1') : undefined
+    if (key !== undefined && this.#knownRevision === revision) {
+      const known = this.#known.get(key)
+      if (known) return {endStream, head: known, stream}
+    }
+
     const head = new HeadBuilder()
     this.#decoder.decode(block, (name, value) => head.add(name, value))
+    if (key !== undefined && this.#decoder.revision === revision) this.#remember(key, head, revision)
     return {endStream, head, stream}
+  }
+
+  #remember(key: string, head: HeadBuilder, revision: number): void {
+    if (this.#knownRevision !== revision || this.#known.size >= MAX_KNOWN) this.#known.clear()
+    this.#knownRevision = revision
+    this.#known.set(key, head)
   }
 }

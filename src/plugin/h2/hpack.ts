@@ -87,6 +87,8 @@ export type HeaderSink = (name: string, value: string) => void
 
 /** Decodes the header blocks of one connection, in order. Any error ends the connection: the table is then lost. */
 export class HpackDecoder {
+  /** Grows whenever the table changes: a block means the same again as long as this stays. */
+  revision = 0
   /** Newest entry last. */
   #entries: [string, string][] = []
   #limit = TABLE_BYTES
@@ -141,6 +143,7 @@ export class HpackDecoder {
 
   #insert(name: string, value: string): void {
     const size = name.length + value.length + ENTRY_OVERHEAD
+    this.revision++
     this.#evict(Math.max(0, this.#limit - size))
     if (size > this.#limit) return
     this.#entries.push([name, value])
@@ -163,6 +166,7 @@ export class HpackDecoder {
 
   #resize(limit: number): void {
     if (limit > TABLE_BYTES) throw corrupt(`a table of ${limit} bytes where ${TABLE_BYTES} were offered`)
+    this.revision++
     this.#limit = limit
     this.#evict(limit)
   }

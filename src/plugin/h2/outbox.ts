@@ -18,6 +18,7 @@ export class Outbox {
   /** The memory that the last `reserve` pointed into. */
   buffer: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES)
   onDrain: () => void = () => {}
+  #corked = false
   readonly #done: () => void
   #end = 0
   /** Full pieces of memory that wait while the sink is busy. */
@@ -39,8 +40,14 @@ export class Outbox {
     return this.#held + this.#end
   }
 
+  /** Somebody is going to call `flush` in this turn: `schedule` need not see to it. */
+  cork(): void {
+    this.#corked = true
+  }
+
   /** Writes what has gathered, unless the sink is busy: then that happens when it has finished. */
   flush(): void {
+    this.#corked = false
     this.#scheduled = false
     if (this.#inFlight > 0 || this.#end === 0) return
     this.#write(this.buffer, this.#end)
@@ -56,7 +63,7 @@ export class Outbox {
 
   /** Flushes at the end of this turn, after everything else that is ready now. */
   schedule(): void {
-    if (this.#scheduled) return
+    if (this.#scheduled || this.#corked) return
     this.#scheduled = true
     process.nextTick(() => {
       if (this.#scheduled) this.flush()

@@ -42,6 +42,11 @@ export class Sender {
     return this.#outbox.pending
   }
 
+  /** See `Outbox.cork`. */
+  cork(): void {
+    this.#outbox.cork()
+  }
+
   /** @returns whether the stream's producer may go on */
   data(stream: Stream, head: Buffer, payload: Buffer): boolean {
     if (stream.localClosed || stream.trailers) return true

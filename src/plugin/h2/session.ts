@@ -75,6 +75,7 @@ export class Session {
   receive(bytes: Buffer): void {
     if (this.#broken) return
     try {
+      this.#sender.cork()
       this.#reader.push(bytes)
       this.#sender.flush()
     } catch (error) {

@@ -15,7 +15,8 @@ export class MessageReader {
   #filled = 0
   #message: Buffer | undefined
   readonly #onMessage: (message: Buffer) => void
-  readonly #prefix = Buffer.alloc(PREFIX_BYTES)
+  /** Made when a prefix is cut, which is rare. */
+  #prefix: Buffer | undefined
   #prefixed = 0
 
   constructor(onMessage: (message: Buffer) => void, options: {readonly copy: boolean}) {
@@ -35,6 +36,7 @@ export class MessageReader {
       if (this.#message) at = this.#fill(data, at)
       else if (this.#prefixed === 0 && data.length - at >= PREFIX_BYTES) at = this.#begin(data, at)
       else {
+        this.#prefix ??= Buffer.alloc(PREFIX_BYTES)
         this.#prefix[this.#prefixed++] = data[at++]!
         if (this.#prefixed === PREFIX_BYTES) this.#start(lengthOf(this.#prefix, 0))
       }

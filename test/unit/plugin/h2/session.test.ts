@@ -112,6 +112,22 @@ describe('HTTP/2 session', () => {
     expect(peer.last.ended).to.equal(true)
   })
 
+  it('reads a repeated header block by the table as it is, not as it was', async () => {
+    const base = encodeHeaders('none', [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+    ])
+    const added = (path: string) => Buffer.concat([base, Buffer.from([0x44, path.length]), Buffer.from(path, 'latin1')])
+    // 62 is the newest entry of the table.
+    const repeated = Buffer.concat([base, Buffer.from([0xbe])])
+    const blocks = [added('/one'), repeated, repeated, added('/two'), repeated, repeated]
+    for (const [index, block] of blocks.entries()) {
+      await peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 2 * index + 1, block))
+    }
+
+    expect(peer.requests.map(({head}) => head.path)).to.deep.equal(['/one', '/one', '/one', '/two', '/two', '/two'])
+  })
+
   it('takes padding and priority', async () => {
     const padded = Buffer.concat([Buffer.from([3]), u32(0), Buffer.from([16]), GET_BLOCK, Buffer.alloc(3)])
     await peer.send(

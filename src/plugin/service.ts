@@ -1,0 +1,222 @@
+import type {Repository} from '../registry/interfaces.js'
+import type {RequestObserver} from '../registry/open.js'
+import type {Clock} from '../util/clock.js'
+import type {PluginConfig} from './config.js'
+import type {CallContext, Handler} from './rpc/call.js'
+
+import {isNotFound, KlosetOciError} from '../errors.js'
+import {createStore, openStore} from '../kloset/create.js'
+import {type Mac} from '../kloset/mac.js'
+import {PackfileReader} from '../kloset/reader/packfile-reader.js'
+import {type Resource} from '../kloset/resource.js'
+import {KlosetStore, MODE_BITS} from '../kloset/store.js'
+import {parseLocation} from '../registry/reference.js'
+import {systemClock} from '../util/clock.js'
+import {parseConfig} from './config.js'
+import {Getter} from './get.js'
+import {Locks} from './locks.js'
+import {
+  decodeConfig,
+  decodeDelete,
+  decodeInit,
+  decodeListType,
+  EMPTY_MESSAGE,
+  encodeConfig,
+  encodeInit,
+  encodeList,
+  encodeNumber,
+  listBytes,
+} from './messages.js'
+import {openConfigured} from './open-store.js'
+import {Putter} from './put.js'
+import {macOf, resourceOf} from './resources.js'
+import {MAX_MESSAGE_BYTES} from './rpc/message-reader.js'
+import {RpcError, Status} from './rpc/status.js'
+
+export interface StoreServiceOptions {
+  readonly clock?: Clock | undefined
+  /** Default: `process.env`. */
+  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly onRequest?: RequestObserver | undefined
+}
+
+/** Everything that one Init opens. */
+interface Opened {
+  readonly config: PluginConfig
+  readonly getter: Getter
+  readonly locks: Locks
+  readonly putter: Putter
+  readonly reader: PackfileReader
+  readonly repository: Repository
+  readonly store: KlosetStore
+}
+
+type UnaryHandle = (request: Buffer, call: CallContext) => Promise<Buffer>
+
+/** The calls of plakar's storage protocol over one store. */
+export class StoreService {
+  readonly #clock: Clock
+  readonly #env: NodeJS.ProcessEnv
+  readonly #onRequest: RequestObserver | undefined
+  #opened: Opened | undefined
+
+  constructor({clock = systemClock, env = process.env, onRequest}: StoreServiceOptions = {}) {
+    this.#clock = clock
+    this.#env = env
+    this.#onRequest = onRequest
+  }
+
+  /** Ends what is under way and frees the connections. */
+  async close(): Promise<void> {
+    const opened = this.#opened
+    this.#opened = undefined
+    opened?.reader.close()
+    await opened?.store.close()
+  }
+
+  /** The calls by their path. */
+  handlers(): Map<string, Handler> {
+    const unary: Readonly<Record<string, UnaryHandle>> = {
+      Close: async () => this.#close(),
+      Create: async (request, call) => this.#create(request, call),
+      Delete: async (request, call) => this.#delete(request, call),
+      Init: async (request) => this.#init(request),
+      List: async (request, call) => this.#list(request, call),
+      Mode: async (_, call) => this.#mode(call),
+      Open: async (_, call) => this.#open(call),
+      Ping: async (_, call) => this.#ping(call),
+      Size: async (_, call) => this.#size(call),
+    }
+    const handlers = new Map<string, Handler>()
+    for (const [name, handle] of Object.entries(unary)) handlers.set(pathOf(name), {handle, kind: 'unary'})
+    handlers.set(pathOf('Get'), {handle: (request, call) => this.#use().getter.get(request, call), kind: 'sending'})
+    handlers.set(pathOf('Put'), {
+      handle: async (call) => encodeNumber(await this.#put(call)),
+      kind: 'receiving',
+    })
+    return handlers
+  }
+
+  async #close(): Promise<Buffer> {
+    await this.close()
+    return EMPTY_MESSAGE
+  }
+
+  async #create(request: Buffer, {signal}: CallContext): Promise<Buffer> {
+    const {repository} = this.#use()
+    await createStore(repository, decodeConfig(request), {clock: this.#clock, signal})
+    return EMPTY_MESSAGE
+  }
+
+  /** An object that is not there is deleted already: somebody else may have been first. */
+  async #delete(request: Buffer, {signal}: CallContext): Promise<Buffer> {
+    const {mac: bytes, type} = decodeDelete(request)
+    const resource = resourceOf(type)
+    const mac = macOf(bytes)
+    const opened = this.#use()
+    forget(opened, resource, mac)
+    try {
+      await opened.store.delete(resource, mac, {signal})
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+    } finally {
+      forget(opened, resource, mac)
+    }
+
+    return EMPTY_MESSAGE
+  }
+
+  async #init(request: Buffer): Promise<Buffer> {
+    const config = parseConfig(decodeInit(request).config)
+    const repository = await openConfigured(config, {env: this.#env, onRequest: this.#onRequest})
+    await this.close()
+    const store = new KlosetStore(repository, {clock: this.#clock, concurrency: config.concurrency})
+    const {cacheBytes, durable, maxRunBytes, pageBytes, spoolDir} = config
+    const locks = new Locks(store, this.#clock)
+    const reader = new PackfileReader(store, {cacheBytes, maxRunBytes, pageBytes})
+    const getter = new Getter({locks, reader, store})
+    const putter = new Putter(store, {durable, spoolDir})
+    this.#opened = {config, getter, locks, putter, reader, repository, store}
+    return encodeInit({flags: 0, origin: originOf(config.location), root: repository.location, type: 'oci'})
+  }
+
+  async #list(request: Buffer, {signal}: CallContext): Promise<Buffer> {
+    const resource = resourceOf(decodeListType(request))
+    const {locks, store} = this.#use()
+    if (resource === 'lock') return encodeList(await locks.list({signal}))
+    const macs: Mac[] = []
+    for await (const mac of store.list(resource, {signal})) macs.push(mac)
+    if (listBytes(macs.length) > MAX_MESSAGE_BYTES) throw tooMany(resource, macs.length)
+    return encodeList(macs)
+  }
+
+  async #mode({signal}: CallContext): Promise<Buffer> {
+    const {config, store} = this.#use()
+    const {read, write} = await store.mode({signal})
+    return encodeNumber((read ? MODE_BITS.read : 0) + (write && !config.readOnly ? MODE_BITS.write : 0))
+  }
+
+  async #open({signal}: CallContext): Promise<Buffer> {
+    const {repository} = this.#use()
+    const {store} = this.#use()
+    try {
+      return encodeConfig(await store.getConfig({signal}))
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      // Says what there is instead of a store.
+      const opened = await openStore(repository, {clock: this.#clock, signal})
+      return encodeConfig(await opened.getConfig({signal}))
+    }
+  }
+
+  async #ping({signal}: CallContext): Promise<Buffer> {
+    await this.#use().store.ping({signal})
+    return EMPTY_MESSAGE
+  }
+
+  async #put(call: Parameters<Putter['put']>[0]): Promise<number> {
+    const opened = this.#use()
+    const {mac, resource, size} = await opened.putter.put(call)
+    forget(opened, resource, mac)
+    return size
+  }
+
+  async #size({signal}: CallContext): Promise<Buffer> {
+    return encodeNumber(await this.#use().store.size({signal}))
+  }
+
+  #use(): Opened {
+    if (this.#opened) return this.#opened
+    throw new RpcError(
+      Status.FAILED_PRECONDITION,
+      'the store is not open: plakar has not called Init, or has closed it',
+    )
+  }
+}
+
+function forget({locks, reader}: Opened, resource: Resource, mac: Mac): void {
+  if (resource === 'lock') locks.forget(mac)
+  if (resource === 'packfile') reader.forget(mac)
+}
+
+function originOf(location: string): string {
+  const parsed = parseLocation(location)
+  if (parsed.kind === 'layout') return parsed.path
+  return `${parsed.reference.registry}/${parsed.reference.repository}`
+}
+
+function pathOf(name: string): string {
+  return `/store.Store/${name}`
+}
+
+function tooMany(resource: Resource, count: number): KlosetOciError {
+  const limit = Math.floor(MAX_MESSAGE_BYTES / listBytes(1))
+  return new KlosetOciError(
+    'UNSUPPORTED',
+    `the store has ${count} ${resource}s and plakar takes a list of ${limit} at the most (4 MiB)`,
+    {
+      facts: {count, limit, resource},
+      suggestions: ['Start a new store for new backups, and `plakar sync` the snapshots that are still needed into it'],
+    },
+  )
+}
