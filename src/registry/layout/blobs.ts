@@ -22,7 +22,7 @@ import {assertWritable, type LayoutContext} from './context.js'
 import {LayoutIngest} from './ingest.js'
 
 /** Ranges up to this size are read at once, longer ones as a stream. */
-const WHOLE_RANGE_BYTES = 1024 * 1024
+const WHOLE_RANGE_BYTES = 4 * 1024 * 1024
 
 /** The blobs of a layout directory: files under `blobs/<algorithm>/<hex>`. */
 export class LayoutBlobs implements OwnedBlobs {

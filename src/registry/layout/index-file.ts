@@ -4,7 +4,7 @@ import fs from 'node:fs/promises'
 
 import type {LayoutFiles} from './files.js'
 
-import {ProtocolError} from '../../errors.js'
+import {ProtocolError, UnsupportedError} from '../../errors.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {errnoOf, fileOperation, localIoError} from '../../util/fs-error.js'
 import {discard, statOrNone} from './files.js'
@@ -99,6 +99,13 @@ export async function saveIndex(
   draft: IndexDraft,
   isCurrent: () => Promise<boolean>,
 ): Promise<SaveResult> {
+  if (draft.size > MAX_INDEX_ENTRIES) {
+    throw new UnsupportedError(`${files.indexPath}: more than ${MAX_INDEX_ENTRIES} manifests`, {
+      facts: {limit: MAX_INDEX_ENTRIES, path: files.indexPath},
+      suggestions: ['Remove objects, or keep a store of that size in a registry.'],
+    })
+  }
+
   const {handle, path} = await files.temporary()
   try {
     for (const piece of draft.serialise()) {

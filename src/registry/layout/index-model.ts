@@ -155,6 +155,11 @@ export class IndexDraft implements IndexView {
     return this.#added.size === 0 && this.#removed.size === 0
   }
 
+  /** How many entries the index will have. */
+  get size(): number {
+    return this.#base.size - this.#removed.size + this.#added.size
+  }
+
   /** Makes the manifest known under its digest, unless it has an entry already. */
   addUntagged(entry: IndexEntry): void {
     if (this.ofDigest(entry.digest).length === 0) this.#add(renamed(entry))

@@ -9,6 +9,9 @@ const CLOSE_LIST = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
+/** No entry, and not the rest without the entries either, may be larger: each is one text in memory. */
+const MAX_PIECE_BYTES = 16 * 1024 * 1024
+
 const STRUCTURE = new Set([CLOSE_LIST, CLOSE_OBJECT, COMMA, OPEN_LIST, OPEN_OBJECT, QUOTE])
 
 /**
@@ -23,6 +26,7 @@ export class IndexScanner {
   #items = 0
   /** Bytes since the last boundary. */
   #kept: Buffer[] = []
+  #keptBytes = 0
   /** Text of the last string at depth 1, while nothing but a colon followed it. */
   #key: number[] | undefined
   #lists = 0
@@ -61,7 +65,15 @@ export class IndexScanner {
       else if (STRUCTURE.has(byte)) start = this.#structure(chunk, at, start)
     }
 
-    if (start < chunk.length) this.#kept.push(Buffer.from(chunk.subarray(start)))
+    if (start === chunk.length) return
+    this.#kept.push(Buffer.from(chunk.subarray(start)))
+    this.#keptBytes += chunk.length - start
+    this.#checkSize()
+  }
+
+  #checkSize(): void {
+    if (this.#keptBytes <= MAX_PIECE_BYTES && this.#rest.length <= MAX_PIECE_BYTES) return
+    throw new ProtocolError(`${this.#what}: one part of it is larger than ${MAX_PIECE_BYTES} bytes`)
   }
 
   /** @returns where the piece that follows begins */
@@ -122,6 +134,7 @@ export class IndexScanner {
   #take(tail: Buffer = Buffer.alloc(0)): string {
     const bytes = this.#kept.length === 0 ? tail : Buffer.concat([...this.#kept, tail])
     this.#kept = []
+    this.#keptBytes = 0
     return bytes.toString('utf8')
   }
 }

@@ -60,7 +60,7 @@ export class IndexStore {
 
   /** Waits for all changes and gives the lock back. */
   async close(): Promise<void> {
-    await this.#running
+    while (this.#running) await this.#running
     clearTimeout(this.#lingering)
     if (!this.#lock.isHeld) return
     await this.#clock.sleep(TIME_STEP_MS)

@@ -39,7 +39,15 @@ export interface LayoutOptions extends CallOptions {
  * @throws VersionError when its version is not 1.0.0 | ProtocolError when it is damaged | LocalIoError
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<LayoutRepository> {
-  const {amongOthers = false, clock = systemClock, create = false, durable = true, lockWaitMs, readOnly = false, signal} = options
+  const {
+    amongOthers = false,
+    clock = systemClock,
+    create = false,
+    durable = true,
+    lockWaitMs,
+    readOnly = false,
+    signal,
+  } = options
   throwIfAborted(signal)
   if (path === '' || path.includes('\0')) throw new InvalidArgumentError('oci-layout: no path')
   const root = resolve(path)

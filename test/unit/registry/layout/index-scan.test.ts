@@ -66,6 +66,19 @@ describe('index scanner', () => {
     }
   })
 
+  it('does not gather a piece without end', () => {
+    for (const begin of ['{"a":"', '{"manifests":[{"a":"', '{"manifests":[],"a":"']) {
+      const scanner = new IndexScanner('index.json', () => {})
+      scanner.push(Buffer.from(begin))
+      const filler = Buffer.alloc(LARGE, 'x')
+      let pushed = 0
+      expect(() => {
+        for (; pushed < 40; pushed++) scanner.push(filler)
+      }, begin).to.throw(ProtocolError)
+      expect(pushed).to.be.below(20)
+    }
+  })
+
   it('hands pieces on that their judge refuses', () => {
     for (const text of [
       '{"manifests":[,]}',
