@@ -1,5 +1,6 @@
+import type {OwnedRepository} from '../registry/local/owned-repository.js'
 import type {Exchange} from './exchange.js'
-import type {Root, ServedRepository} from './roots/root.js'
+import type {Root} from './roots/root.js'
 import type {UploadSessions} from './uploads/sessions.js'
 
 import {type Digest, isDigest} from '../registry/digest.js'
@@ -19,7 +20,7 @@ export interface ServerContext {
 export type Handler<Route> = (context: ServerContext, exchange: Exchange, route: Route) => Promise<void>
 
 /** @throws HttpFault 404 */
-export async function existing({root}: ServerContext, name: string): Promise<ServedRepository> {
+export async function existing({root}: ServerContext, name: string): Promise<OwnedRepository> {
   const repository = await root.open(name)
   if (repository) return repository
   throw fault.nameUnknown(name)

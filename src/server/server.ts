@@ -108,7 +108,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     answer(registry, exchange, {clock, onRequest: options.onRequest}).catch(() => response.destroy())
   }
 
-  const server: Server = tls ? createHttpsServer({cert: tls.cert, key: tls.key}) : createHttpServer()
+  const server = newServer(tls)
   server.on('request', serve(false))
   server.on('checkContinue', serve(true))
   // Uploads may take as long as they move.
@@ -241,6 +241,15 @@ function authorizerOf({auth, tls}: ServerOptions, clock: Clock): Authorizer {
     service: REALM,
     users,
   })
+}
+
+function newServer(tls: ServerOptions['tls']): Server {
+  if (!tls) return createHttpServer()
+  try {
+    return createHttpsServer({cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2'})
+  } catch (error) {
+    throw new InvalidArgumentError('tls: the certificate and its key are not a pair of PEM files', {cause: error})
+  }
 }
 
 /** What is no HTTP gets a plain answer, if there is anybody left to read it. */

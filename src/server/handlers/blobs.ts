@@ -1,6 +1,6 @@
 import type {Digest} from '../../registry/digest.js'
+import type {OwnedRepository} from '../../registry/local/owned-repository.js'
 import type {Exchange} from '../exchange.js'
-import type {ServedRepository} from '../roots/root.js'
 
 import {hasCode} from '../../errors.js'
 import {MEDIA_TYPE} from '../../registry/media-types.js'
@@ -25,7 +25,7 @@ export const handleBlob: Handler<BlobRoute> = async (context, exchange, {digest:
 async function deleteBlob(
   {deleteEnabled}: ServerContext,
   exchange: Exchange,
-  {blobs}: ServedRepository,
+  {blobs}: OwnedRepository,
   digest: Digest,
 ): Promise<void> {
   if (!deleteEnabled)
@@ -44,7 +44,7 @@ async function deleteBlob(
   await exchange.empty(202, {'docker-content-digest': digest})
 }
 
-async function getBlob(exchange: Exchange, {blobs}: ServedRepository, digest: Digest): Promise<void> {
+async function getBlob(exchange: Exchange, {blobs}: OwnedRepository, digest: Digest): Promise<void> {
   const {size} = await orNotFound(blobs.resolve(digest), () => fault.blobUnknown(digest))
   const etag = `"${digest}"`
   const headers: Headers = {

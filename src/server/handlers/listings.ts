@@ -14,20 +14,11 @@ const PIECE_CHARACTERS = 64 * 1024
 export const handleTags: Handler<{readonly name: string}> = async (context, exchange, {name}) => {
   const {last, n} = pageOf(exchange)
   const repository = await existing(context, name)
-  const page: string[] = []
-  let isMore = false
-  if (n > 0) {
-    for await (const tag of repository.tags()) {
-      if (last !== undefined && tag <= last) continue
-      isMore = page.length === n
-      if (isMore) break
-      page.push(tag)
-    }
-  }
-
-  const link: Record<string, string> = isMore
-    ? linkTo(`/v2/${name}/tags/list`, {last: page.at(-1) ?? '', n: String(n)})
-    : {}
+  const tags = await repository.sortedTags()
+  const from = last === undefined ? 0 : firstAfter(tags, last)
+  const page = tags.slice(from, from + n)
+  const isMore = page.length > 0 && from + page.length < tags.length
+  const link = isMore ? linkTo(`/v2/${name}/tags/list`, {last: page.at(-1) ?? '', n: String(n)}) : {}
   await sendNames(exchange, link, {head: `{"name":${JSON.stringify(name)},"tags":[`, names: page})
 }
 
@@ -35,10 +26,10 @@ export const handleTags: Handler<{readonly name: string}> = async (context, exch
 export const handleCatalog: Handler<unknown> = async ({root}, exchange) => {
   const {last, n} = pageOf(exchange)
   const names = await root.names()
-  const rest = names.filter((name) => last === undefined || name > last)
-  const page = rest.slice(0, n)
-  const isMore = page.length > 0 && page.length < rest.length
-  const link: Record<string, string> = isMore ? linkTo('/v2/_catalog', {last: page.at(-1) ?? '', n: String(n)}) : {}
+  const from = last === undefined ? 0 : firstAfter(names, last)
+  const page = names.slice(from, from + n)
+  const isMore = page.length > 0 && from + page.length < names.length
+  const link = isMore ? linkTo('/v2/_catalog', {last: page.at(-1) ?? '', n: String(n)}) : {}
   await sendNames(exchange, link, {head: '{"repositories":[', names: page})
 }
 
@@ -83,7 +74,19 @@ export const handleReferrers: Handler<{readonly digest: string; readonly name: s
   )
 }
 
-function linkTo(path: string, parameters: Readonly<Record<string, string>>): Record<string, string> {
+/** Index of the first name behind `last` in a sorted list. */
+function firstAfter(names: readonly string[], last: string): number {
+  let [low, high] = [0, names.length]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if ((names[middle] ?? '') <= last) low = middle + 1
+    else high = middle
+  }
+
+  return low
+}
+
+function linkTo(path: string, parameters: Readonly<Record<string, string>>): {readonly link: string} {
   return {link: `<${path}?${new URLSearchParams(parameters).toString()}>; rel="next"`}
 }
 
@@ -100,7 +103,7 @@ function pageOf({query}: Exchange): {readonly last: string | undefined; readonly
 
 async function sendNames(
   exchange: Exchange,
-  headers: Readonly<Record<string, string>>,
+  headers: {readonly link?: string},
   {head, names}: {readonly head: string; readonly names: readonly string[]},
 ): Promise<void> {
   const all = {'content-type': 'application/json', ...headers}

@@ -1,10 +1,10 @@
 import pMap from 'p-map'
 
 import type {Digest} from '../../registry/digest.js'
+import type {OwnedRepository} from '../../registry/local/owned-repository.js'
 import type {Exchange} from '../exchange.js'
-import type {ServedRepository} from '../roots/root.js'
 
-import {hasCode, isNotFound} from '../../errors.js'
+import {isNotFound} from '../../errors.js'
 import {isDigest} from '../../registry/digest.js'
 import {MAX_MANIFEST_BYTES} from '../../registry/manifest.js'
 import {isTag} from '../../registry/tag.js'
@@ -61,7 +61,7 @@ async function deleteManifest(
   await exchange.empty(202)
 }
 
-async function getManifest(exchange: Exchange, repository: ServedRepository, reference: string): Promise<void> {
+async function getManifest(exchange: Exchange, repository: OwnedRepository, reference: string): Promise<void> {
   const absent = () => fault.manifestUnknown(reference)
   const descriptor = await orNotFound(repository.manifests.resolve(reference), absent)
   const etag = `"${descriptor.digest}"`
@@ -80,27 +80,9 @@ async function getManifest(exchange: Exchange, repository: ServedRepository, ref
     return
   }
 
-  try {
-    const {bytes} = await orNotFound(repository.manifests.get(descriptor.digest), absent)
-    await exchange.bytes(200, headers, bytes)
-  } catch (error) {
-    if (!hasCode(error, 'INTEGRITY')) throw error
-    await sendDamaged(exchange, repository, {digest: descriptor.digest, headers})
-  }
-}
-
-/** Sends a damaged manifest as it is: the client sees that the digest is wrong, and by how much. */
-async function sendDamaged(
-  exchange: Exchange,
-  {blobs}: ServedRepository,
-  {digest, headers}: {readonly digest: Digest; readonly headers: Headers},
-): Promise<void> {
-  const target = await blobs.resolve(digest)
-  const length = Math.min(target.size, MAX_MANIFEST_BYTES)
-  const all = {...headers, 'content-length': length}
-  await (length === 0
-    ? exchange.empty(200, all)
-    : exchange.stream(200, all, await blobs.fetch({...target, size: -1}, {range: {length, offset: 0}})))
+  // As it is stored, damaged or not: the client checks its digest, and sees damage for what it is.
+  const {bytes} = await orNotFound(repository.manifests.getStored(descriptor.digest), absent)
+  await exchange.bytes(200, headers, bytes)
 }
 
 async function putManifest(
@@ -142,7 +124,7 @@ async function bodyOf(exchange: Exchange): Promise<Buffer> {
 }
 
 /** @throws HttpFault 400 MANIFEST_BLOB_UNKNOWN when something that the manifest names is not in the repository */
-async function checkComplete({blobs, manifests}: ServedRepository, content: ManifestContent): Promise<void> {
+async function checkComplete({blobs, manifests}: OwnedRepository, content: ManifestContent): Promise<void> {
   const isThere = {
     // Touches it, so that a garbage collection which runs beside this leaves it alone.
     blob: (digest: Digest) => blobs.keep({digest, size: -1}),

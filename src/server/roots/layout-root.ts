@@ -3,16 +3,21 @@ import {mkdir, readdir, stat} from 'node:fs/promises'
 import {basename, join, resolve} from 'node:path'
 
 import type {Digest} from '../../registry/digest.js'
-import type {Root, ServedRepository} from './root.js'
+import type {OwnedRepository} from '../../registry/local/owned-repository.js'
+import type {Root} from './root.js'
 
 import {InvalidArgumentError, NotFoundError} from '../../errors.js'
 import {openLayout} from '../../registry/layout/open-layout.js'
 import {type LayoutRepository} from '../../registry/layout/repository.js'
+import {plainText} from '../../registry/redact.js'
 import {isRepositoryName} from '../../registry/reference.js'
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
 import {fault, HttpFault} from '../faults.js'
 
 const MARKER = 'oci-layout'
+
+/** What a layout has in its folder: no repository inside it can have these names. */
+const RESERVED = new Set(['blobs', 'index.json', MARKER])
 
 export interface LayoutRootOptions {
   readonly durable?: boolean | undefined
@@ -29,6 +34,12 @@ export interface LayoutRootOptions {
 export async function openLayoutRoot(path: string, options: LayoutRootOptions = {}): Promise<Root> {
   const {durable, readOnly, repositoryName} = options
   if (path === '' || path.includes('\0')) throw new InvalidArgumentError('serve: no path')
+  if (repositoryName !== undefined && !isRepositoryName(repositoryName)) {
+    throw new InvalidArgumentError(`"${plainText(repositoryName, 200)}": not a repository name`, {
+      suggestions: ['Use lower-case letters and digits, with ".", "_", "-" and "/" between them.'],
+    })
+  }
+
   const root = resolve(path)
   const stats = await statOf(root)
   if (stats && !stats.isDirectory()) {
@@ -77,7 +88,7 @@ class SingleLayout implements Root {
     await this.#repository.close()
   }
 
-  async create(name: string): Promise<ServedRepository> {
+  async create(name: string): Promise<OwnedRepository> {
     if (name === this.#name) return this.#repository
     throw new HttpFault(404, 'NAME_UNKNOWN', 'this server has one repository only', {
       detail: {name, repository: this.#name},
@@ -93,7 +104,7 @@ class SingleLayout implements Root {
     return [this.#name]
   }
 
-  async open(name: string): Promise<ServedRepository | undefined> {
+  async open(name: string): Promise<OwnedRepository | undefined> {
     return name === this.#name ? this.#repository : undefined
   }
 }
@@ -115,9 +126,14 @@ class LayoutTree implements Root {
 
   async create(name: string): Promise<LayoutRepository> {
     return this.#once(name, async () => {
-      const path = this.#pathOf(name)
-      if (!(await isLayout(path))) await this.#checkPlace(name, path)
-      return openLayout(path, {...this.#options, create: true})
+      if (
+        name
+          .split('/')
+          .slice(1)
+          .some((component) => RESERVED.has(component))
+      )
+        throw reserved(name)
+      return openLayout(this.#pathOf(name), {...this.#options, amongOthers: true, create: true})
     })
   }
 
@@ -125,7 +141,7 @@ class LayoutTree implements Root {
     const source = await this.open(from)
     if (!source) return false
     const target = await this.create(to)
-    return source === target ? source.blobs.keep({digest, size: -1}) : target.blobs.adopt(digest, source.blobs)
+    return source === target ? source.blobs.keep({digest, size: -1}) : target.adoptBlob(digest, source)
   }
 
   async names(): Promise<readonly string[]> {
@@ -135,8 +151,9 @@ class LayoutTree implements Root {
       for (const entry of await entriesOf(this.#pathOf(name))) {
         const inner = name === '' ? entry.name : `${name}/${entry.name}`
         if (!entry.isDirectory() || !isRepositoryName(inner)) continue
+        if (name !== '' && RESERVED.has(entry.name)) continue
         if (await isLayout(this.#pathOf(inner))) names.push(inner)
-        else folders.push(inner)
+        folders.push(inner)
       }
     }
 
@@ -149,24 +166,6 @@ class LayoutTree implements Root {
     const path = this.#pathOf(name)
     if (!(await isLayout(path))) return undefined
     return this.#once(name, () => openLayout(path, this.#options))
-  }
-
-  /** Repositories do not nest: their folders would get mixed up with the blobs of the outer one. */
-  async #checkPlace(name: string, path: string): Promise<void> {
-    const components = name.split('/')
-    for (let depth = 1; depth < components.length; depth++) {
-      const outer = components.slice(0, depth).join('/')
-      if (!(await isLayout(this.#pathOf(outer)))) continue
-      throw new HttpFault(400, 'NAME_INVALID', 'a repository cannot lie inside another one here', {
-        detail: {name, outer},
-      })
-    }
-
-    const stats = await statOf(path)
-    if (!stats || (await isEmptyOrOurs(path))) return
-    throw new HttpFault(400, 'NAME_INVALID', 'there is something else under that name: other repositories perhaps', {
-      detail: {name},
-    })
   }
 
   async #once(name: string, open: () => Promise<LayoutRepository>): Promise<LayoutRepository> {
@@ -196,10 +195,10 @@ async function isLayout(path: string): Promise<boolean> {
   return (await statOf(join(path, MARKER)))?.isFile() ?? false
 }
 
-/** What a half-made layout has is no obstacle to making it. */
-async function isEmptyOrOurs(path: string): Promise<boolean> {
-  const names = (await entriesOf(path)).map((entry) => entry.name)
-  return names.every((name) => ['.kloset-oci', 'blobs', 'index.json'].includes(name))
+function reserved(name: string): HttpFault {
+  return new HttpFault(400, 'NAME_INVALID', `a repository cannot be called ${[...RESERVED].join(', ')} here`, {
+    detail: {name},
+  })
 }
 
 async function entriesOf(path: string): Promise<Dirent[]> {

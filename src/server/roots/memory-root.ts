@@ -1,8 +1,8 @@
 import type {Digest} from '../../registry/digest.js'
-import type {Root, ServedRepository} from './root.js'
+import type {OwnedRepository} from '../../registry/local/owned-repository.js'
+import type {Root} from './root.js'
 
-import {MEDIA_TYPE} from '../../registry/media-types.js'
-import {MemoryHost, type MemoryRepository} from '../../registry/memory/repository.js'
+import {MemoryHost} from '../../registry/memory/repository.js'
 
 /** Repositories in memory: for tests, gone with the process. */
 export class MemoryRoot implements Root {
@@ -14,24 +14,19 @@ export class MemoryRoot implements Root {
 
   async close(): Promise<void> {}
 
-  async create(name: string): Promise<ServedRepository> {
+  async create(name: string): Promise<OwnedRepository> {
     return this.#host.repository(name)
   }
 
   async mount(digest: Digest, from: string, to: string): Promise<boolean> {
-    if (!this.#find(from)) return false
-    return this.#host.repository(to).blobs.mount({digest, mediaType: MEDIA_TYPE.octetStream, size: -1}, from)
+    return this.#host.has(from) && this.#host.repository(to).adoptBlob(digest, this.#host.repository(from))
   }
 
   async names(): Promise<readonly string[]> {
     return this.#host.names()
   }
 
-  async open(name: string): Promise<ServedRepository | undefined> {
-    return this.#find(name)
-  }
-
-  #find(name: string): MemoryRepository | undefined {
-    return this.#host.names().includes(name) ? this.#host.repository(name) : undefined
+  async open(name: string): Promise<OwnedRepository | undefined> {
+    return this.#host.has(name) ? this.#host.repository(name) : undefined
   }
 }
