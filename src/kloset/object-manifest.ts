@@ -34,7 +34,7 @@ export interface ObjectManifest {
   readonly annotations: Readonly<Record<string, string>>
   readonly artifactType: string | undefined
   /** The config blob, when the manifest names one with a valid digest; size -1 when not stated. Readers do not need it. */
-  readonly config: {readonly digest: Digest; readonly size: number} | undefined
+  readonly config: undefined | {readonly digest: Digest; readonly size: number}
   readonly layer: Digest
   readonly layerCount: number
   /** Who wrote it: `own` manifests carry a tag annotation and a size that was counted, not guessed from a header. */
