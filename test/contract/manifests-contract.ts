@@ -9,7 +9,8 @@ import {type Repository} from '../../src/registry/interfaces.js'
 import {MEDIA_TYPE} from '../../src/registry/media-types.js'
 import {blobOf, imageManifest, listed, pushBlob, pushObject, rejects} from '../helpers/registry-objects.js'
 
-export function describeManifests(subject: () => ContractSubject, {untagKeepsManifest}: ContractTraits): void {
+export function describeManifests(subject: () => ContractSubject, traits: ContractTraits): void {
+  const {digestDeleteTakesTags = true, movedTagKeepsManifest = true, untagKeepsManifest} = traits
   let repository: Repository
   beforeEach(() => {
     repository = subject().repository
@@ -44,8 +45,9 @@ export function describeManifests(subject: () => ContractSubject, {untagKeepsMan
       const second = await pushObject(repository, 'fixed', 'second')
       await repository.manifests.tag(second.descriptor, 'moving')
       expect((await repository.manifests.resolve('moving')).digest).to.equal(second.descriptor.digest)
-      await repository.manifests.tag(first.descriptor, 'added')
-      expect((await repository.manifests.resolve('added')).digest).to.equal(first.descriptor.digest)
+      const {descriptor} = movedTagKeepsManifest ? first : second
+      await repository.manifests.tag(descriptor, 'added')
+      expect((await repository.manifests.resolve('added')).digest).to.equal(descriptor.digest)
       expect((await listed(repository.tags())).sort()).to.deep.equal(['added', 'fixed', 'moving'])
     })
 
@@ -94,7 +96,8 @@ export function describeManifests(subject: () => ContractSubject, {untagKeepsMan
       expect((await listed(repository.tags())).sort()).to.deep.equal([...names].sort())
     })
 
-    it('deletes a manifest with its tags', async () => {
+    it('deletes a manifest with its tags', async function () {
+      if (!digestDeleteTakesTags) this.skip()
       const {descriptor, layer} = await pushObject(repository, 'a')
       await repository.manifests.tag(descriptor, 'b')
       await pushObject(repository, 'c')

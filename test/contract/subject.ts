@@ -9,6 +9,10 @@ export interface ContractSubject {
 }
 
 export interface ContractTraits {
+  /** False where a manifest that was deleted by its digest is still found under its tags. Default true. */
+  readonly digestDeleteTakesTags?: boolean
+  /** False where a manifest goes when its only tag is moved away from it. Default true. */
+  readonly movedTagKeepsManifest?: boolean
   /** Whether a tag can be removed with the manifest left behind. */
   readonly untagKeepsManifest: boolean
 }

@@ -6,9 +6,9 @@ import type {BlobStore, CallOptions, FetchOptions, Mounter, PushOptions} from '.
 import type {HttpResponse} from '../transport/http.js'
 import type {RemoteContext} from './context.js'
 
-import {isNotFound, ProtocolError} from '../../errors.js'
+import {isNotFound, NotFoundError, ProtocolError} from '../../errors.js'
 import {type Digest, parseDigest} from '../digest.js'
-import {expectStatus} from '../errors.js'
+import {expectStatus, RegistryResponseError} from '../errors.js'
 import {MEDIA_TYPE} from '../media-types.js'
 import {discard} from '../transport/body.js'
 import {BlobReader} from './blob-reader.js'
@@ -40,7 +40,14 @@ export class RemoteBlobs implements BlobStore, Mounter {
   async delete(digest: Digest, {signal}: CallOptions = {}): Promise<void> {
     const url = this.#context.urls.blob(parseDigest(digest))
     const response = await this.#context.send({access: 'delete', method: 'DELETE', retry: 'safe', signal, url})
-    await expectDeleted(response, `blob ${digest}`)
+    try {
+      await expectDeleted(response, `blob ${digest}`)
+    } catch (error) {
+      // go-containerregistry's registry fails at what is not there.
+      const failed = error instanceof RegistryResponseError && error.status >= 500
+      if (!failed || (await this.#exists(digest, {signal}))) throw error
+      throw new NotFoundError(`blob ${digest}: not there`, {cause: error, facts: {digest}})
+    }
   }
 
   async fetch(target: Descriptor, {range, signal}: FetchOptions = {}): Promise<Readable> {

@@ -1,12 +1,13 @@
 import type {RegistryResponseError} from '../errors.js'
 import type {HttpResponse} from '../transport/http.js'
 
-import {UnsupportedError} from '../../errors.js'
+import {NotFoundError, UnsupportedError} from '../../errors.js'
 import {responseError} from '../errors.js'
 import {discard} from '../transport/body.js'
 
 /** What an answer says besides its status: registries disagree on the numbers, and name the reason in the body. */
 
+const ABSENT = ['BLOB_UNKNOWN', 'MANIFEST_UNKNOWN', 'NAME_UNKNOWN']
 const DONE: ReadonlySet<number> = new Set([200, 202, 204])
 
 /** Whether the registry says that it does not do this at all, as opposed to: not to this object, not for you. */
@@ -29,6 +30,8 @@ export async function deletionOf(response: HttpResponse): Promise<Deletion> {
   }
 
   const error = await responseError(response, 'DELETE')
+  // zot says 400 to a repository that it does not know.
+  if (ABSENT.some((code) => error.names(code))) return {error, outcome: 'absent'}
   if (saysUnsupported(error)) return {error, outcome: 'refused'}
   if (error.status === 404) return {error, outcome: 'absent'}
   throw error
@@ -39,8 +42,9 @@ export async function expectDeleted(response: HttpResponse, what: string): Promi
   const deletion = await deletionOf(response)
   // Gone at a second try: the first one did it, and its answer was lost.
   if (deletion.outcome === 'done' || (deletion.outcome === 'absent' && response.attempts > 1)) return
-  if (deletion.outcome === 'absent') throw deletion.error
-  throw cannotDelete(what, deletion.error)
+  if (deletion.outcome === 'refused') throw cannotDelete(what, deletion.error)
+  if (deletion.error.code === 'NOT_FOUND') throw deletion.error
+  throw new NotFoundError(`${what}: not there`, {cause: deletion.error, facts: deletion.error.facts})
 }
 
 export function cannotDelete(what: string, error: RegistryResponseError): UnsupportedError {

@@ -316,6 +316,14 @@ describe('blobs of a registry', () => {
       expect(stored.blobs.size).to.equal(1)
     })
 
+    it('are not there also where the registry fails at that', async () => {
+      const {fake, repository, stored} = await rig()
+      fake.fail({method: 'DELETE', status: 500, times: 99})
+      expect((await failureOf(repository.blobs.delete(BLOB.digest))).code).to.equal('NOT_FOUND')
+      stored.addBlob(BYTES)
+      expect((await failureOf(repository.blobs.delete(BLOB.digest))).code).to.equal('REGISTRY')
+    })
+
     it('are gone also when the answer was lost', async () => {
       const {fake, repository, stored} = await rig()
       stored.addBlob(BYTES)
