@@ -4,50 +4,46 @@ import type {Page} from './page.js'
 export interface Run {
   readonly count: number
   readonly first: number
+  /** Set when the run goes on from what was read before: a use of its first page asks for the one behind it. */
+  readonly walking: boolean
+}
+
+export interface PackfilePagesOptions {
+  readonly mac: string
+  /** Pages that one request asks for at the most. */
+  readonly maxRun: number
+  readonly pageBytes: number
+  readonly size: number
 }
 
 /**
- * What is known of one packfile: its size, its pages, and how it is being read. Runs start small, so that a single blob
- * costs little, and double with every further one, so that a walk costs few requests.
+ * What is known of one packfile: its size, its pages, and how much to ask for next. A jump to a new place loads as
+ * little as it can; going on from there loads twice as much every time, so that a walk costs few requests.
  */
 export class PackfilePages {
   readonly mac: string
+  readonly pageCount: number
   readonly pages = new Map<number, Page>()
   readonly size: number
-  /** First page behind the last run. */
-  #frontier = 0
   readonly #maxRun: number
-  #nextRun: number
   readonly #pageBytes: number
-  /** A use of this page or one behind it asks for the next run ahead of time. */
-  #trigger = Number.POSITIVE_INFINITY
+  #run = 1
 
-  constructor(options: {
-    readonly mac: string
-    readonly maxRun: number
-    readonly pageBytes: number
-    readonly size: number
-  }) {
-    const {mac, maxRun, pageBytes, size} = options
+  constructor({mac, maxRun, pageBytes, size}: PackfilePagesOptions) {
     this.mac = mac
+    this.pageCount = Math.ceil(size / pageBytes)
     this.size = size
     this.#maxRun = maxRun
-    this.#nextRun = 1
     this.#pageBytes = pageBytes
   }
 
-  get pageCount(): number {
-    return Math.ceil(this.size / this.#pageBytes)
-  }
-
-  /** The run to load ahead after a use of `index`, if it is time for one. */
-  ahead(index: number): Run | undefined {
-    if (index < this.#trigger) return undefined
-    this.#trigger = Number.POSITIVE_INFINITY
-    if (this.#frontier >= this.pageCount || this.pages.has(this.#frontier)) return undefined
-    const run = this.#plan(this.#frontier, this.#nextRun)
-    this.#advance(run)
-    return run
+  /** The run behind `page`, when its use is the sign to load it ahead of time. Given once. */
+  ahead(page: Page): Run | undefined {
+    const first = page.next
+    if (first === undefined) return undefined
+    page.next = undefined
+    if (first >= this.pageCount || this.pages.has(first)) return undefined
+    return this.#plan(first, 1, true)
   }
 
   lengthOf(index: number): number {
@@ -56,22 +52,16 @@ export class PackfilePages {
 
   /** The run to load for pages `[first, last]`, of which `first` is missing. */
   miss(first: number, last: number): Run {
-    const run = this.#plan(first, Math.max(last - first + 1, this.#nextRun))
-    this.#advance(run)
-    return run
+    return this.#plan(first, last - first + 1, this.pages.has(first - 1))
   }
 
-  #advance({count, first}: Run): void {
-    const walking = first === this.#frontier && first > 0
-    this.#frontier = first + count
-    this.#nextRun = Math.min(this.#maxRun, this.#nextRun * 2)
-    this.#trigger = walking ? first : Number.POSITIVE_INFINITY
-  }
-
-  /** Not beyond the end, nor over a page that is there. */
-  #plan(first: number, wanted: number): Run {
+  /** Neither beyond the end nor over a page that is there. */
+  #plan(first: number, needed: number, walking: boolean): Run {
+    this.#run = walking ? Math.min(this.#maxRun, this.#run * 2) : 1
+    // Never more than a run, however long the range: whoever reads it may be slow.
+    const wanted = Math.max(Math.min(needed, this.#maxRun), this.#run)
     let count = 1
     while (count < wanted && first + count < this.pageCount && !this.pages.has(first + count)) count++
-    return {count, first}
+    return {count, first, walking}
   }
 }

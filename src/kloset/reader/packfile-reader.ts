@@ -126,7 +126,7 @@ export class PackfileReader {
   }
 
   /** Starts one request for a run of pages. */
-  #load(packfile: PackfilePages, {count, first}: Run): void {
+  #load(packfile: PackfilePages, {count, first, walking}: Run): void {
     const pages: LoadingPage[] = []
     for (let index = first; index < first + count; index++) {
       const page = new LoadingPage(index, packfile.lengthOf(index))
@@ -135,6 +135,7 @@ export class PackfileReader {
       this.#owners.set(page, packfile)
     }
 
+    if (walking) pages[0]!.next = first + count
     // The first one is wanted most, and so the last that may go.
     for (const page of pages.toReversed()) this.#cache.add(page)
     this.#transfer(packfile, pages).catch((error: unknown) => {
@@ -208,7 +209,7 @@ export class PackfileReader {
   #used(packfile: PackfilePages, page: Page): void {
     this.#cache.touch(page)
     if (!this.#readAhead) return
-    const run = packfile.ahead(page.index)
+    const run = packfile.ahead(page)
     if (run) this.#load(packfile, run)
   }
 }
@@ -219,6 +220,7 @@ class LoadingPage implements Page {
   readonly index: number
   readonly length: number
   readonly loading: Promise<Buffer>
+  next: number | undefined
   #buffer: Buffer | undefined
   #filled = 0
   #reject!: (error: unknown) => void

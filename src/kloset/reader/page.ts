@@ -8,6 +8,8 @@ export interface Page {
   readonly length: number
   /** Settles when the page is loaded or cannot be. */
   readonly loading: Promise<Buffer>
+  /** Where to load ahead when this page is used for the first time. */
+  next: number | undefined
 }
 
 /**
