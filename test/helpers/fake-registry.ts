@@ -21,6 +21,8 @@ const ROUTES = new RegExp(`^/v2/(${NAME})/(blobs/uploads|blobs|manifests|tags|re
  */
 export class FakeRegistry {
   readonly auth = new FakeAuth()
+  /** How many connections were opened to it. */
+  connections = 0
   options: FakeOptions
   readonly repositories = new Map<string, FakeRepository>()
   readonly requests: LoggedRequest[] = []
@@ -33,6 +35,9 @@ export class FakeRegistry {
     this.options = options
     this.#registry = createServer((request, response) => this.#accept('registry', request, response))
     this.#storage = createServer((request, response) => this.#accept('storage', request, response))
+    this.#registry.on('connection', () => {
+      this.connections += 1
+    })
   }
 
   static async start(options: FakeOptions = {}): Promise<FakeRegistry> {

@@ -3,6 +3,7 @@ import {Readable} from 'node:stream'
 import type {RetryPolicy} from '../transport/retry.js'
 
 import {IntegrityError} from '../../errors.js'
+import {discard} from '../transport/body.js'
 
 /** A body that begins at or before the position asked for. */
 export interface OpenedBody {
@@ -37,6 +38,13 @@ export class ResumableBody extends Readable {
   #attempt = 1
   #body: Readable | undefined
   #brokenAt: number
+  readonly #listeners = {
+    data: (chunk: Buffer) => this.#accept(chunk),
+    end: () => this.#finish(),
+    error: (error: Error) => {
+      this.#resume(error).catch((error_: Error) => this.destroy(error_))
+    },
+  }
   readonly #options: ResumableOptions
   #position: number
   #skip = 0
@@ -50,7 +58,7 @@ export class ResumableBody extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#drop()
+    this.#detach()?.destroy()
     callback(error)
   }
 
@@ -66,9 +74,11 @@ export class ResumableBody extends Readable {
     if (cut && end !== undefined && this.#position + wanted.length >= end) {
       const last = wanted.subarray(0, end - this.#position)
       this.#position = end
-      this.#drop()
+      const body = this.#detach()
       this.push(last)
       this.push(null)
+      // Its end is near when it is the range and nothing more: then the connection is kept.
+      if (body) discard(body).catch(() => {})
       return
     }
 
@@ -76,17 +86,18 @@ export class ResumableBody extends Readable {
     if (!this.push(wanted)) this.#body?.pause()
   }
 
-  #drop(): void {
+  /** Nobody listens to the body any more, whatever it still reports. */
+  #detach(): Readable | undefined {
     const body = this.#body
     this.#body = undefined
-    // Nobody listens to a body that was dropped, whatever it still reports.
-    body?.removeAllListeners()
-    body?.on('error', () => {})
-    body?.destroy()
+    if (!body) return undefined
+    for (const [event, listener] of Object.entries(this.#listeners)) body.off(event, listener)
+    body.on('error', () => {})
+    return body
   }
 
   #finish(): void {
-    this.#body = undefined
+    this.#detach()
     const {cut, end, start, what} = this.#options
     if (cut && end !== undefined && this.#position < end) {
       const facts = {actualSize: this.#position - start, expectedSize: end - start}
@@ -97,7 +108,7 @@ export class ResumableBody extends Readable {
   }
 
   async #resume(error: Error): Promise<void> {
-    this.#drop()
+    this.#detach()?.destroy()
     const {end, open, policy, signal} = this.#options
     if (end !== undefined && this.#position >= end) {
       this.push(null)
@@ -120,10 +131,6 @@ export class ResumableBody extends Readable {
   #take({body, skip}: OpenedBody): void {
     this.#body = body
     this.#skip = skip
-    body.on('data', (chunk: Buffer) => this.#accept(chunk))
-    body.once('end', () => this.#finish())
-    body.once('error', (error) => {
-      this.#resume(error).catch((error_: Error) => this.destroy(error_))
-    })
+    for (const [event, listener] of Object.entries(this.#listeners)) body.on(event, listener)
   }
 }

@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {buffer} from 'node:stream/consumers'
 
 import {failureOf} from '../../../helpers/failure.js'
 import {listed, pushBlob, pushObject} from '../../../helpers/registry-objects.js'
@@ -87,6 +88,33 @@ describe('repository of a registry', () => {
       'repository:org/store:pull,push',
       'repository:org/store:delete',
     ])
+  })
+
+  it('keeps its connection through everything', async () => {
+    const {fake, repository} = await rig()
+    const {config, descriptor, layer} = await pushObject(repository, 'a', 'x'.repeat(2_000_000))
+    for (let round = 0; round < 5; round++) {
+      await buffer(await repository.blobs.fetch(layer))
+      await buffer(await repository.blobs.fetch(layer, {range: {length: 1000, offset: round * 300_000}}))
+      await buffer(await repository.blobs.fetch(layer, {range: {length: 1_000_000, offset: 300_000}}))
+      await repository.blobs.resolve(config.digest)
+      await repository.manifests.get('a')
+      await repository.manifests.resolve('a')
+      await listed(repository.tags())
+      await pushObject(repository, `b${round}`)
+      await repository.manifests.tag(descriptor, `c${round}`)
+      await repository.manifests.untag(`b${round}`)
+      await listed(repository.referrers(descriptor.digest))
+      await repository.ping()
+      await failureOf(repository.manifests.get('absent'))
+    }
+
+    expect(fake.connections).to.equal(1)
+    fake.options = {ranges: 'ignored'}
+    // Here the rest of the blob is not worth reading.
+    await buffer(await repository.blobs.fetch(layer, {range: {length: 1000, offset: 1000}}))
+    await repository.ping()
+    expect(fake.connections).to.be.within(1, 2)
   })
 
   it('is written as an operator writes it, without a login', async () => {
