@@ -6,7 +6,22 @@ import {type Version} from '../version.js'
 import {kindOfMode} from './mode.js'
 import {MsgpackReader} from './msgpack-reader.js'
 import {isCleanPath, joinPath} from './path.js'
-import {bytes, EPOCH, float, int, int64, list, mac, nested, struct, text, texts, time, uint32} from './struct.js'
+import {
+  bytes,
+  EPOCH,
+  type Field,
+  float,
+  int,
+  int64,
+  list,
+  mac,
+  nested,
+  struct,
+  text,
+  texts,
+  time,
+  uint32,
+} from './struct.js'
 import {EMPTY_SUMMARY, readSummary, type Summary} from './summary.js'
 
 /** What the file system said of a file. @see kloset objects/fileinfo.go */
@@ -83,7 +98,18 @@ const NO_INFO: FileInfo = {
   user: '',
 }
 const readMetadata = struct<CustomMetadata>({key: text('key'), value: bytes('value')})
-const readRaw = struct<Omit<Entry, 'path'>>({
+
+/** The path is written in no field: it is put in afterwards. */
+const notWritten: Field<string> = {
+  name: '',
+  read(reader) {
+    reader.skip()
+    return ''
+  },
+  zero: '',
+}
+
+const readRaw = struct<Omit<Entry, 'path'> & {path: string}>({
   alternateDataStreams: texts('alternate_data_streams'),
   chunks: float('chunks'),
   contentType: text('content_type'),
@@ -94,6 +120,7 @@ const readRaw = struct<Omit<Entry, 'path'>>({
   info: nested('file_info', readInfo, NO_INFO),
   object: mac('object'),
   parentPath: text('parent_path'),
+  path: notWritten,
   securityDescriptor: bytes('security_descriptor'),
   summary: nested('summary', readSummary, EMPTY_SUMMARY),
   symlinkTarget: text('symlink_target'),
@@ -121,7 +148,8 @@ export function decodeEntry(content: Buffer, what: string): Entry {
     throw new StoreFormatError(`${what}: ${JSON.stringify(parentPath)} is not the path of a folder`)
   }
 
-  return {...entry, path: joinPath(parentPath, info.name)}
+  entry.path = joinPath(parentPath, info.name)
+  return entry
 }
 
 export function isDirectory({info}: Entry): boolean {

@@ -11,6 +11,12 @@ const FLOAT_64 = 0xcb
 const TIMESTAMP_TYPE = 255
 const MAX_KEY_BYTES = 64
 
+/** The MAC that stands for none. */
+const NO_MAC = '0'.repeat(2 * MAC_BYTES)
+
+/** What decoding puts in the place of what is not UTF-8. */
+const REPLACEMENT = '\uFFFD'
+
 /** Bytes of each integer's value, by its first byte; negative for those with a sign. */
 const INTEGERS: ReadonlyMap<number, number> = new Map([
   [0xcc, 1],
@@ -87,12 +93,7 @@ export class MsgpackReader {
 
   /** Bytes, as a view of the blob. */
   bytes(): Buffer {
-    const code = this.#byte()
-    if (code === NIL) return Buffer.alloc(0)
-    if (code >= 0xa0 && code <= 0xbf) return this.#take(code - 0xa0)
-    const width = BINARIES.get(code)
-    if (width === undefined) throw this.#unexpected('bytes', code)
-    return this.#take(this.#uint(width))
+    return this.#take(this.#textLength())
   }
 
   /** @throws StoreFormatError unless everything was read */
@@ -128,18 +129,20 @@ export class MsgpackReader {
 
   /** The name of a field. */
   key(): string {
-    const bytes = this.bytes()
-    if (bytes.length > MAX_KEY_BYTES) throw this.#unsound(`has a field with a name of ${bytes.length} bytes`)
-    return bytes.toString('latin1')
+    const length = this.#textLength()
+    if (length > MAX_KEY_BYTES) throw this.#unsound(`has a field with a name of ${length} bytes`)
+    const start = this.#advance(length)
+    return this.#bytes.toString('latin1', start, start + length)
   }
 
   /** A MAC; undefined for nil and for the one of zeros, which stands for none. */
   mac(): Mac | undefined {
-    const bytes = this.bytes()
-    if (bytes.length === 0) return undefined
-    if (bytes.length !== MAC_BYTES) throw this.#unsound(`has a MAC of ${bytes.length} bytes`)
-    const mac = bytes.toString('hex')
-    return /^0+$/.test(mac) ? undefined : (mac as Mac)
+    const length = this.#textLength()
+    if (length === 0) return undefined
+    if (length !== MAC_BYTES) throw this.#unsound(`has a MAC of ${length} bytes`)
+    const start = this.#advance(length)
+    const mac = this.#bytes.toString('hex', start, start + length)
+    return mac === NO_MAC ? undefined : (mac as Mac)
   }
 
   /** How many keys and values follow. @throws StoreFormatError when there are not as many bytes left */
@@ -170,7 +173,11 @@ export class MsgpackReader {
 
   /** A name or any other text; bytes that are not UTF-8 are kept. */
   string(): string {
-    return nameFromBytes(this.bytes())
+    const length = this.#textLength()
+    const start = this.#advance(length)
+    const text = this.#bytes.toString('utf8', start, start + length)
+    // Nearly every text is UTF-8, which decoding it tells for nothing.
+    return text.includes(REPLACEMENT) ? nameFromBytes(this.#bytes.subarray(start, start + length)) : text
   }
 
   /** Undefined for nil. */
@@ -190,6 +197,14 @@ export class MsgpackReader {
     const value = this.int()
     if (value < 0 || value >= 2 ** 32) throw this.#unsound(`has ${value} for an integer of 32 bits`)
     return value
+  }
+
+  /** Passes over `size` bytes. @returns where they begin */
+  #advance(size: number): number {
+    const start = this.#at
+    if (start + size > this.#bytes.length) throw this.#unsound('ended early')
+    this.#at = start + size
+    return start
   }
 
   #byte(): number {
@@ -216,14 +231,9 @@ export class MsgpackReader {
     if (code >= 0xe0) return code - 256
     const width = INTEGERS.get(code)
     if (width === undefined) throw this.#unexpected('an integer', code)
-    const value = this.#take(Math.abs(width))
-    if (width === 8 || width === -8) {
-      const wide = width === 8 ? value.readBigUInt64BE() : value.readBigInt64BE()
-      const narrow = Number(wide)
-      return Number.isSafeInteger(narrow) ? narrow : wide
-    }
-
-    return width > 0 ? value.readUIntBE(0, width) : value.readIntBE(0, -width)
+    const at = this.#advance(Math.abs(width))
+    if (width === 8 || width === -8) return this.#wide(at, width)
+    return width > 0 ? this.#bytes.readUIntBE(at, width) : this.#bytes.readIntBE(at, -width)
   }
 
   #peek(): number {
@@ -256,15 +266,22 @@ export class MsgpackReader {
   }
 
   #take(size: number): Buffer {
-    const end = this.#at + size
-    if (end > this.#bytes.length) throw this.#unsound('ended early')
-    const bytes = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return bytes
+    const start = this.#advance(size)
+    return this.#bytes.subarray(start, start + size)
+  }
+
+  /** The length of the text or bytes that come next; 0 for nil. */
+  #textLength(): number {
+    const code = this.#byte()
+    if (code >= 0xa0 && code <= 0xbf) return code - 0xa0
+    if (code === NIL) return 0
+    const width = BINARIES.get(code)
+    if (width === undefined) throw this.#unexpected('a text or bytes', code)
+    return this.#uint(width)
   }
 
   #uint(width: number): number {
-    return this.#take(width).readUIntBE(0, width)
+    return this.#bytes.readUIntBE(this.#advance(width), width)
   }
 
   #unexpected(expected: string, code: number): StoreFormatError {
@@ -273,5 +290,13 @@ export class MsgpackReader {
 
   #unsound(how: string): StoreFormatError {
     return new StoreFormatError(`${this.#what} ${how}`, {facts: {offset: this.#at}})
+  }
+
+  /** An integer of 64 bits, as a number where that holds it. */
+  #wide(at: number, width: number): bigint | number {
+    const high = width > 0 ? this.#bytes.readUInt32BE(at) : this.#bytes.readInt32BE(at)
+    const narrow = high * 2 ** 32 + this.#bytes.readUInt32BE(at + 4)
+    if (Number.isSafeInteger(narrow)) return narrow
+    return width > 0 ? this.#bytes.readBigUInt64BE(at) : this.#bytes.readBigInt64BE(at)
   }
 }

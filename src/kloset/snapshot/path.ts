@@ -12,6 +12,9 @@ const LAST_ESCAPE = 0xdc_ff
 const FIRST_HIGH_SURROGATE = 0xd8_00
 const LAST_HIGH_SURROGATE = 0xdb_ff
 
+/** An empty part, one of dots, or a slash at the end. */
+const UNCLEAN = /\/(?:\.{0,2})(?:\/|$)/
+
 const LONE_SURROGATE = /\p{Surrogate}/u
 
 /** Strings in which UTF-16 units sort otherwise than bytes do. */
@@ -86,7 +89,7 @@ export function cleanPath(path: string): string {
 
 /** Whether a path is absolute and clean. */
 export function isCleanPath(path: string): boolean {
-  return path.startsWith('/') && cleanPath(path) === path
+  return path === '/' || (path.startsWith('/') && !UNCLEAN.test(path))
 }
 
 /** Bytes of the valid UTF-8 sequence at a place; 0 when there is none. */
