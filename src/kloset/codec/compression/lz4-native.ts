@@ -10,6 +10,9 @@ interface Lz4Napi {
 
 const SIZE_BYTES = 4
 
+/** What LZ4 makes of a byte at most, of nearly all data. */
+const LIKELY_RATIO = 8
+
 /**
  * Blocks smaller than this are decoded sooner here than the call takes; and the addon would hold the bound's memory for
  * the content's.
@@ -36,11 +39,20 @@ export function decodeNatively(block: Uint8Array, bound: number): Buffer | undef
   if (!native) return undefined
   const size = SIZE_BYTES + block.length
   if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size)
-  scratch.writeUInt32LE(bound)
   scratch.set(block, SIZE_BYTES)
+  const sized = scratch.subarray(0, size)
+  // The addon takes and clears what the bound says, which for most blocks is far too much: a likely size is tried first.
+  const likely = block.length * LIKELY_RATIO
+  return (likely < bound ? attempt(native, sized, likely) : undefined) ?? attempt(native, sized, bound, true)!
+}
+
+/** @param final throw what the addon says, instead of giving nothing */
+function attempt(native: Lz4Napi, sized: Buffer, bound: number, final = false): Buffer | undefined {
+  sized.writeUInt32LE(bound)
   try {
-    return native.uncompressSync(scratch.subarray(0, size))
+    return native.uncompressSync(sized)
   } catch (error) {
+    if (!final) return undefined
     throw new StoreFormatError('LZ4 block is not sound', {cause: error})
   }
 }
