@@ -57,36 +57,46 @@ export async function* checkReferences(context: ReferenceContext): AsyncGenerato
   yield* coloured(book, context)
   // A state that could not be read may know the others.
   if (!isWhole) return
+  const unknown = pMapIterable(unknownPackfiles(book, scan), async (subject) => judgeUnknown(subject, context), {
+    concurrency,
+  })
+  for await (const findings of unknown) yield* findings
+}
+
+function* unknownPackfiles(book: PackfileBook, scan: TagScan): Generator<Subject> {
   for (const {isTold, subject} of scan.listed('packfile')) {
-    if (isTold || subject.mac === undefined || book.knows(subject.mac)) continue
-    yield* judgeUnknown(subject, context)
+    if (!isTold && subject.mac !== undefined && !book.knows(subject.mac)) yield subject
   }
 }
 
 /** A packfile that no state knows. When it ends a snapshot, the snapshot's state was lost: states have their names. */
-async function* judgeUnknown(subject: Subject, context: ReferenceContext): AsyncGenerator<Finding> {
+async function judgeUnknown(subject: Subject, context: ReferenceContext): Promise<Finding[]> {
+  const {failures, now, scan} = context
+  const details = detailsOf(subject)
   const message = `${subject.tag}: no state knows it; a backup is under way or was broken off, or its state is lost`
-  yield finding('packfile-unknown', message, detailsOf(subject))
+  const findings = [finding('packfile-unknown', message, details)]
   let index: PackfileIndex
   try {
     index = await readIndex(subject, context)
   } catch (error) {
-    if (isNotFound(error)) return
-    yield hasCode(error, 'INTEGRITY') || hasCode(error, 'STORE_FORMAT')
-      ? finding('packfile-unreadable', messageOf(error), detailsOf(subject))
-      : context.failures.failed(error, subject.tag, detailsOf(subject))
-
-    return
+    if (isNotFound(error)) return findings
+    const isUnsound = hasCode(error, 'INTEGRITY') || hasCode(error, 'STORE_FORMAT')
+    const found = isUnsound
+      ? finding('packfile-unreadable', messageOf(error), details)
+      : failures.failed(error, subject.tag, details)
+    return [...findings, found]
   }
 
   // Between its last packfile and its state a backup takes moments.
-  if (timestampToMillis(index.footer.timestamp) + LOCK_TTL_MS > context.now) return
+  if (timestampToMillis(index.footer.timestamp) + LOCK_TTL_MS > now) return findings
   for (const {mac, type} of index) {
     const tag = tagOf('state', mac)
-    if (type !== BLOB_TYPES.snapshot || context.scan.isListed(tag)) continue
+    if (type !== BLOB_TYPES.snapshot || scan.isListed(tag)) continue
     const lost = `${tag}: the state of a snapshot in ${subject.tag} has no tag; it was lost, or never written`
-    yield finding('tag-missing', lost, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
+    findings.push(finding('tag-missing', lost, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]}))
   }
+
+  return findings
 }
 
 async function readIndex({tag}: Subject, context: ReferenceContext): Promise<PackfileIndex> {

@@ -10,6 +10,7 @@ import {checkHeader, EnvelopeChecker, EnvelopeWindow} from '../kloset/envelope.j
 import {readObjectManifest} from '../kloset/object-manifest.js'
 import {StateDecoder} from '../kloset/state.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
+import {MacList} from './mac-list.js'
 
 /** A state tells of a million blobs in some hundred megabytes; what decompresses to more than this does not. */
 const MAX_STATE_BYTES = 64 * 1024 ** 3
@@ -17,9 +18,9 @@ const MAX_STATE_BYTES = 64 * 1024 ** 3
 /** What a state says of packfiles. */
 export interface StateFacts {
   readonly coloured: readonly {readonly mac: Mac; readonly when: Timestamp}[]
-  readonly known: readonly Mac[]
-  readonly removed: readonly Mac[]
-  readonly uncoloured: readonly Mac[]
+  readonly known: Iterable<Mac>
+  readonly removed: Iterable<Mac>
+  readonly uncoloured: Iterable<Mac>
 }
 
 /**
@@ -125,9 +126,9 @@ function versionOf(checker: EnvelopeChecker, tag: string): number {
 
 class FactCollector implements StateFacts {
   readonly coloured: {readonly mac: Mac; readonly when: Timestamp}[] = []
-  readonly known: Mac[] = []
-  readonly removed: Mac[] = []
-  readonly uncoloured: Mac[] = []
+  readonly known = new MacList()
+  readonly removed = new MacList()
+  readonly uncoloured = new MacList()
 
   take(entry: StateEntry): void {
     switch (entry.kind) {
@@ -137,13 +138,13 @@ class FactCollector implements StateFacts {
       }
 
       case 'delete': {
-        if (entry.entry === 'packfile') this.removed.push(entry.packfile)
-        else if (entry.entry === 'coloured' && entry.type === BLOB_TYPES.packfile) this.uncoloured.push(entry.mac)
+        if (entry.entry === 'packfile') this.removed.add(entry.packfile)
+        else if (entry.entry === 'coloured' && entry.type === BLOB_TYPES.packfile) this.uncoloured.add(entry.mac)
         break
       }
 
       case 'packfile': {
-        this.known.push(entry.packfile)
+        this.known.add(entry.packfile)
         break
       }
 
