@@ -1,3 +1,5 @@
+import {setMaxListeners} from 'node:events'
+
 import {InterruptedError} from '../errors.js'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -12,6 +14,8 @@ export class Interruption {
   readonly #listener = (name: Name) => this.#onSignal(name)
 
   constructor() {
+    // Every request under way listens: as many as --concurrency allows, and that is no leak.
+    setMaxListeners(0, this.#controller.signal)
     for (const name of SIGNALS) process.on(name, this.#listener)
   }
 
