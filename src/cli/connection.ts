@@ -23,7 +23,7 @@ export function transportOptions(flags: RegistryFlags, {userAgent}: Pick<Connect
   return {
     concurrency: flags.concurrency,
     onRequest: flags.verbose ? logRequest : undefined,
-    plainHttp: flags['plain-http'] ? true : undefined,
+    plainHttp: flags['plain-http'],
     retry: {attempts: flags.retries + 1},
     timeouts: seconds === undefined ? undefined : {idle: seconds * 1000, response: seconds * 1000},
     tls: {

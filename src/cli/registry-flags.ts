@@ -42,7 +42,8 @@ export const registryFlags = {
     helpGroup: 'REGISTRY',
   }),
   'plain-http': Flags.boolean({
-    description: 'speak http, not https (a loopback host always does)',
+    allowNo: true,
+    description: 'speak http, not https; by default a loopback host does and no other',
     helpGroup: 'REGISTRY',
   }),
   retries: Flags.integer({

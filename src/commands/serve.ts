@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core'
 import {readFile} from 'node:fs/promises'
+import {createSecureContext} from 'node:tls'
 
 import type {RunningServer, ServedRequest, ServerOptions} from '../server/index.js'
 
@@ -8,7 +9,7 @@ import {textArg} from '../cli/args.js'
 import {paintStderr} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'
 import {plural} from '../cli/format.js'
-import {messageOf} from '../errors.js'
+import {InvalidArgumentError, messageOf} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {plainText} from '../registry/redact.js'
 import {isLoopback} from '../registry/reference.js'
@@ -122,7 +123,7 @@ under --json that is the one document, on one line, and it comes then, not at th
       onRequest: requestLog(flags.verbose),
       readOnly: flags['read-only'],
       repositoryName: flags.repository,
-      root: args.path,
+      root: args.path.replace(/^oci-layout:/, ''),
       signal: this.signal,
       sparse: flags.sparse,
       tls: await tlsFiles(flags['tls-cert'], flags['tls-key']),
@@ -172,10 +173,19 @@ function requestLog(verbose: boolean): ServerOptions['onRequest'] {
   }
 }
 
+/** @throws InvalidArgumentError when the two files are not a certificate and its key */
 async function tlsFiles(certFile: string | undefined, keyFile: string | undefined): Promise<ServerOptions['tls']> {
   if (certFile === undefined || keyFile === undefined) return undefined
-  const [cert, key] = await Promise.all(
-    [certFile, keyFile].map((path) => fileOperation('read', path, () => readFile(path))),
-  )
-  return cert && key ? {cert, key} : undefined
+  const tls = {cert: await pemFile(certFile), key: await pemFile(keyFile)}
+  try {
+    createSecureContext(tls)
+  } catch (error) {
+    throw new InvalidArgumentError(`${certFile}, ${keyFile}: not a certificate and its key`, {cause: error})
+  }
+
+  return tls
+}
+
+async function pemFile(path: string): Promise<Buffer> {
+  return fileOperation('read', path, () => readFile(path))
 }
