@@ -1,4 +1,4 @@
 export * from './decoder.js'
 export {type Finding, type FindingKind, isDamage, isGap, SEVERITIES, type Severity} from './findings.js'
 export * from './gc-check.js'
-export {type CheckSummary, exitCodeOf, type Verdict} from './summary.js'
+export {type CheckSummary, exitCodeOf, type Verdict, VERDICTS} from './summary.js'

@@ -6,7 +6,8 @@ import {isDamage, isGap} from './findings.js'
 import {nextSteps} from './next-steps.js'
 
 /** `clean` is said only of what was seen as a whole. */
-export type Verdict = 'clean' | 'damaged' | 'incomplete' | 'unknown-version'
+export const VERDICTS = ['clean', 'damaged', 'incomplete', 'unknown-version'] as const
+export type Verdict = (typeof VERDICTS)[number]
 
 /** What a check came to. */
 export interface CheckSummary {

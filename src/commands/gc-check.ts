@@ -1,13 +1,16 @@
 import {Flags} from '@oclif/core'
 
 import {type CheckProgress, type CheckSummary, exitCodeOf, type Finding, gcCheck} from '../checker/index.js'
+import {checkMetrics} from '../cli/check-metrics.js'
 import {describe} from '../cli/describe.js'
 import {FindingPrinter, summaryLines} from '../cli/findings.js'
 import {humanCount, humanSize} from '../cli/format.js'
+import {metricsFlag, writeMetrics} from '../cli/metrics.js'
 import {givenSecret, passphraseFlags} from '../cli/passphrase.js'
 import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
+import {systemClock} from '../util/clock.js'
 
 export default class GcCheck extends StoreCommand {
   static override args = {store: storeArg}
@@ -34,10 +37,16 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
       command: '<%= config.bin %> <%= command.id %> oci-layout:./store.oci --json | jq .verdict',
       description: 'for a script',
     },
+    {
+      command:
+        '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main --metrics /var/lib/node_exporter/kloset.prom',
+      description: 'for Prometheus: a scrape asks nothing of the registry',
+    },
   ]
 
   static override flags = {
     deep: Flags.boolean({description: 'download everything: digests, envelopes, and MACs where the key is known'}),
+    ...metricsFlag,
     ...passphraseFlags,
   }
 
@@ -45,7 +54,8 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
 
   async run(): Promise<CheckSummary> {
     const {args, flags} = await this.parse(GcCheck)
-    const {concurrency, deep} = flags
+    const {concurrency, deep, metrics} = flags
+    const started = systemClock.now()
     return this.withRepository(args.store, flags, async (repository) => {
       const progress = await this.startProgress(flags)
       const onProgress = (state: CheckProgress) => progress.update(progressText(state))
@@ -58,7 +68,13 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
       progress.stop()
       await printer.end()
       const {summary} = check
-      this.exitWith(exitCodeOf(summary))
+      const exitCode = exitCodeOf(summary)
+      this.exitWith(exitCode)
+      if (metrics !== undefined) {
+        const run = {exitCode, finished: systemClock.now(), started, store: repository.location}
+        await writeMetrics(metrics, checkMetrics(summary, run))
+      }
+
       const {findings: severities, ...rest} = summary
       if (json) await this.endJson({...rest, severities})
       else this.print(...(printer.hasPrinted ? [''] : []), ...summaryLines(summary))

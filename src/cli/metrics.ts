@@ -1,0 +1,69 @@
+import {Flags} from '@oclif/core'
+
+import {AtomicFile} from './atomic-file.js'
+
+/** One series of a metric. */
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>
+  /** Booleans are 1 and 0. */
+  readonly value: boolean | number
+}
+
+/** A metric in Prometheus' text format. Names begin with `kloset_oci_`, units are in them: `_bytes`, `_seconds`. */
+export interface Metric {
+  readonly help: string
+  readonly name: string
+  readonly samples: readonly Sample[]
+  /** Default `gauge`: a textfile tells of the last run, and nothing in it counts on from run to run. */
+  readonly type?: 'counter' | 'gauge'
+}
+
+export const metricsFlag = {
+  metrics: Flags.string({
+    description: 'also write the result as Prometheus metrics, for the textfile collector: a name that ends in .prom',
+    helpGroup: 'OUTPUT',
+    helpValue: 'FILE',
+  }),
+}
+
+/** Every metric needs the same labels: which store it is about, at least. */
+export function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
+  return {help, name: `kloset_oci_${name}`, samples}
+}
+
+/** @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
+export function formatMetrics(metrics: readonly Metric[]): string {
+  const lines = metrics.flatMap(({help, name, samples, type = 'gauge'}) => [
+    `# HELP ${name} ${help.replaceAll('\\', String.raw`\\`).replaceAll('\n', String.raw`\n`)}`,
+    `# TYPE ${name} ${type}`,
+    ...samples.map(({labels = {}, value}) => `${name}${labelText(labels)} ${Number(value)}`),
+  ])
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+/**
+ * Replaces the file as a whole: who scrapes it sees this run or the last one, never a half. Where the run failed do not
+ * call it: an old file with an old timestamp is what an alarm looks for.
+ */
+export async function writeMetrics(path: string, metrics: readonly Metric[]): Promise<void> {
+  const file = await AtomicFile.create(path)
+  try {
+    await file.write(Buffer.from(formatMetrics(metrics)))
+    await file.commit()
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}
+
+function escapeLabel(value: string): string {
+  return value
+    .replaceAll('\\', String.raw`\\`)
+    .replaceAll('"', String.raw`\"`)
+    .replaceAll('\n', String.raw`\n`)
+}
