@@ -1,5 +1,3 @@
-import type {Sender} from './sender.js'
-
 /** What the layer above does with a stream's events. Each is called in the order of the wire. */
 export interface StreamConsumer {
   /** `bytes` are valid during the call only. The consumer reports them with `stream.consumed`. */
@@ -8,6 +6,16 @@ export interface StreamConsumer {
   end(): void
   /** The peer cancelled, broke a rule or went away. Nothing can be sent any more. */
   reset(reason: string): void
+}
+
+/** What a stream needs of the sender that all streams share. */
+export interface StreamSender {
+  data(stream: Stream, head: Buffer, payload: Buffer): boolean
+  hasRoom(stream: Stream): boolean
+  headers(stream: Stream, block: Buffer, end: boolean): void
+  readonly initialWindow: number
+  trailers(stream: Stream, block: Buffer): void
+  windowUpdate(id: number, bytes: number): void
 }
 
 /** One request and its response. Everything that is sent after the stream has closed is dropped silently. */
@@ -28,12 +36,12 @@ export class Stream {
   /** Sent once the queue is empty; ends our side. */
   trailers: Buffer | undefined
   #drained: (() => void) | undefined
-  readonly #sender: Sender
+  readonly #sender: StreamSender
   /** Octets that were consumed and not yet given back to the peer. */
   #unreturned = 0
   #windowTarget: number
 
-  constructor(id: number, sender: Sender, receiveWindow: number) {
+  constructor(id: number, sender: StreamSender, receiveWindow: number) {
     this.id = id
     this.#sender = sender
     this.sendWindow = sender.initialWindow
