@@ -4,6 +4,7 @@ import {readdirSync, readFileSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 
 import {cleanEnv, cli} from '../helpers/cli.js'
+import {pluginBundle} from '../helpers/plugin-package.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -49,7 +50,8 @@ describe('the package', () => {
     }
   })
 
-  it('packs what it needs to start, and no tests', () => {
+  it('packs what it needs to start, and no tests', async () => {
+    await pluginBundle()
     const {status, stderr, stdout} = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
       cwd: root,
       encoding: 'utf8',
@@ -62,6 +64,8 @@ describe('the package', () => {
       'bin/run.js',
       'dist/cli/main.js',
       'dist/commands/ls.js',
+      'dist/plugin/kloset-oci-plugin.LICENSES.txt',
+      'dist/plugin/kloset-oci-plugin.cjs',
       'oclif.manifest.json',
       'LICENSE',
     ])

@@ -1,3 +1,5 @@
+import {setMaxListeners} from 'node:events'
+
 import type {Stream, StreamConsumer} from '../h2/stream.js'
 
 import {encodeHeaders} from '../h2/hpack.js'
@@ -65,6 +67,8 @@ export class Call implements Receiving, Sending, StreamConsumer {
   get signal(): AbortSignal {
     if (!this.#abort) {
       this.#abort = new AbortController()
+      // As many requests listen to it as one call has under way.
+      setMaxListeners(0, this.#abort.signal)
       if (this.#over) this.#abort.abort(new RpcError(Status.CANCELLED, 'the call is over'))
     }
 

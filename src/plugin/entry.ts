@@ -1,0 +1,3 @@
+import {runPlugin} from './main.js'
+
+runPlugin()
