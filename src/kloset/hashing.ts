@@ -96,12 +96,17 @@ export class HasherPool {
 
   /** Runs `use` with a fresh hasher that nobody else has meanwhile. */
   async lend<T>(use: (hasher: Hasher) => Promise<T> | T): Promise<T> {
-    const hasher = this.#idle.pop() ?? (await this.#create())
+    const hasher = await this.take()
     try {
       return await use(hasher)
     } finally {
       hasher.reset()
       this.#idle.push(hasher)
     }
+  }
+
+  /** A hasher to keep. */
+  async take(): Promise<Hasher> {
+    return this.#idle.pop() ?? this.#create()
   }
 }

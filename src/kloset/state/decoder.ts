@@ -66,6 +66,11 @@ export class StateDecoder {
     this.#what = what
   }
 
+  /** Whether the state names its parent and has not come to it yet. */
+  get awaitsParent(): boolean {
+    return this.#awaitsParent
+  }
+
   /** The state that this one follows, once its bytes have come: undefined before, and in version 1.0.0. */
   get parent(): Mac | undefined {
     return this.#parent
