@@ -1,13 +1,16 @@
 import {setMaxListeners} from 'node:events'
 
 import {InterruptedError} from '../errors.js'
+import {EXIT} from '../exit-codes.js'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 type Name = (typeof SIGNALS)[number]
 
 /**
- * The first signal asks: `signal` aborts, and what is half done is taken back. The second one is not caught:
- * the process dies of it.
+ * The first signal asks: `signal` aborts, and what is half done is taken back. The second one ends the process.
+ *
+ * The listener stays until then: a library that cleans up when nobody else listens (signal-exit, behind the locks of
+ * layouts) takes a listener that is gone for leave to end the process at once.
  */
 export class Interruption {
   readonly #controller = new AbortController()
@@ -29,7 +32,12 @@ export class Interruption {
   }
 
   #onSignal(name: Name): void {
-    this.dispose()
+    if (this.signal.aborted) {
+      // Not by the signal: what has to be undone when a process ends, a layout's lock say, is undone on the way.
+      // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit
+      process.exit(EXIT.interrupted)
+    }
+
     this.#controller.abort(new InterruptedError('interrupted', {facts: {signal: name}}))
     if (process.stderr.isTTY) process.stderr.write(`\n${name}: stopping, once more to force\n`)
   }

@@ -145,9 +145,9 @@ describe('pipes and signals', () => {
     const before = spools()
     const {status} = await cli(['put', store, 'packfile', MAC, '-'], {
       onSpawn(child) {
-        child.stdin!.write(randomBytes(6_000_000))
         child.stdin!.end = () => child.stdin!
-        setTimeout(() => child.kill('SIGINT'), 2500)
+        // Called when the pipe has taken all of it: all but what a pipe holds has been read then.
+        child.stdin!.write(randomBytes(6_000_000), () => child.kill('SIGINT'))
       },
     })
     expect(status).to.equal(130)
