@@ -51,19 +51,26 @@ export async function checkContent(
       return [failures.failed(error, subject.tag, details)]
     }
 
-    return judgeEnvelope(subject, checker, name, details)
+    return judgeEnvelope(subject, {details, envelope: () => checker.finish(subject.tag), name: () => name?.value()})
   })
 }
 
-function judgeEnvelope(
+export interface EnvelopeToJudge {
+  readonly details: FindingDetails
+  /** What it says of itself. @throws StoreFormatError when it is none */
+  readonly envelope: () => ReturnType<EnvelopeChecker['finish']>
+  /** The name that its content gives it, where that is known. */
+  readonly name?: () => string | undefined
+}
+
+/** What is wrong with an object's envelope: one thing at the most, the one that explains the others. */
+export function judgeEnvelope(
   {mac, resource, tag}: Subject,
-  checker: EnvelopeChecker,
-  name: DataHasher | undefined,
-  details: FindingDetails,
+  {details, envelope: ask, name}: EnvelopeToJudge,
 ): Finding[] {
   let envelope: ReturnType<EnvelopeChecker['finish']>
   try {
-    envelope = checker.finish(tag)
+    envelope = ask()
   } catch (error) {
     return [finding('envelope-invalid', messageOf(error), details)]
   }
@@ -90,7 +97,7 @@ function judgeEnvelope(
     ]
   }
 
-  const actual = name?.value()
+  const actual = name?.()
   if (mac !== undefined && actual !== undefined && actual !== mac) {
     const message = `${tag}: holds the packfile ${actual}, sound but under another's tag`
     return [finding('name-mismatch', message, {...details, expected: mac, found: actual})]

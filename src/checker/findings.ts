@@ -7,6 +7,8 @@ export type Severity = 'error' | 'info' | 'warning'
 
 /** Every kind of finding with its severity. Scripts branch on the kinds: they never change their meaning. */
 export const SEVERITIES = {
+  /** A blob of a packfile does not decode, or to other content than its MAC says. */
+  'blob-corrupt': 'error',
   /** The layer under a live tag has gone: the registry's garbage collection, as a rule. */
   'blob-missing': 'error',
   /** A tag came, went or moved while the store was read. Nothing is wrong with that. */
@@ -24,6 +26,8 @@ export const SEVERITIES = {
   'foreign-tags': 'info',
   /** A tag of the store that resolves is not in the tag list: the list is short, and no answer about it is safe. */
   'list-incomplete': 'error',
+  /** A state places blobs where their packfile has none. */
+  'location-invalid': 'error',
   'lock-held': 'info',
   'lock-stale': 'warning',
   /** A lock whose age cannot be read, without the passphrase for example. */
@@ -37,17 +41,23 @@ export const SEVERITIES = {
   'manifest-unusual': 'warning',
   /** The object is not the one that its tag names. */
   'name-mismatch': 'error',
-  /** Two tags on one manifest: deleting one by digest deletes both. */
   /** Deleted by maintenance: it goes when the time of grace is over. */
   'packfile-coloured': 'info',
   /** No state knows it: a backup under way, one that was broken off, or a state that was lost. */
   'packfile-unknown': 'info',
   /** A packfile whose footer or index is not sound. */
   'packfile-unreadable': 'error',
+  /** A snapshot needs a blob that no packfile has. */
+  'reference-missing': 'error',
+  /** Two tags on one manifest: deleting one by digest deletes both. */
   'shared-digest': 'warning',
   'size-mismatch': 'error',
   /** The official writer did not learn the size and wrote 0. The data is there; copies by other tools will fail. */
   'size-unstated': 'warning',
+  /** A snapshot whose header, or a part of whose trees, is sound as a blob and is not what it should be. */
+  'snapshot-unreadable': 'error',
+  /** An earlier run found it damaged, and none since has found it sound. */
+  'standing-damage': 'error',
   /** A state whose envelope is sound and whose content is not. */
   'state-unreadable': 'error',
   /** An object that states refer to has no tag. */
@@ -68,6 +78,8 @@ export type FindingKind = keyof typeof SEVERITIES
 export interface Finding {
   /** Requests that it took, when it is more than the one. */
   readonly attempts?: number | undefined
+  /** The blob inside a packfile that it is about. */
+  readonly blob?: undefined | {readonly mac: Mac; readonly type: string}
   /** How many objects share it, when it is about more than one. */
   readonly count?: number | undefined
   /** The blob or manifest concerned. */
@@ -80,12 +92,24 @@ export interface Finding {
   /** The least destructive thing to do next. */
   readonly nextStep?: string | undefined
   readonly object?: undefined | {readonly mac?: Mac | undefined; readonly resource: ResourceName}
+  /** Files that it costs, over all snapshots. */
+  readonly paths?: DamagedPaths | undefined
   readonly severity: Severity
   /** Snapshots that it costs; `unknown` while nobody has looked into the store. */
   readonly snapshots?: 'unknown' | readonly string[] | undefined
   /** HTTP status behind it, when there was one. */
   readonly status?: number | undefined
   readonly tag?: string | undefined
+}
+
+/** Paths of snapshots that a damage costs. */
+export interface DamagedPaths {
+  /** False when a damaged part of a tree hides which files lie below it: there may be more than were counted. */
+  readonly complete: boolean
+  /** Pairs of a snapshot and a path. */
+  readonly count: number
+  /** The first of them, some twenty at the most. */
+  readonly first: readonly string[]
 }
 
 export type FindingDetails = Omit<Finding, 'kind' | 'message' | 'nextStep' | 'severity'>

@@ -1,4 +1,13 @@
 export * from './decoder.js'
-export {type Finding, type FindingKind, isDamage, isGap, SEVERITIES, type Severity} from './findings.js'
+export {
+  type DamagedPaths,
+  type Finding,
+  type FindingKind,
+  isDamage,
+  isGap,
+  SEVERITIES,
+  type Severity,
+} from './findings.js'
 export * from './gc-check.js'
 export {type CheckSummary, exitCodeOf, type Verdict, VERDICTS} from './summary.js'
+export * from './verify/index.js'

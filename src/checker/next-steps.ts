@@ -38,6 +38,10 @@ const CONFIG: Step = {
   order: 35,
   text: 'Put CONFIG back from a copy of the store, or from a synchronised one made of it; never run `create` here.',
 }
+const AGAIN: Step = {
+  order: 15,
+  text: 'Verify the objects that were found damaged earlier (`verify --from-file` takes their tags), in the same tier, with the same ledger.',
+}
 const UPDATE: Step = {order: 60, text: 'Update kloset-oci: part of the store is of a version that it does not know.'}
 const SHARED: Step = {
   order: 70,
@@ -53,6 +57,7 @@ const SIZES: Step = {
 }
 
 const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
+  'blob-corrupt': [LOOK_ELSEWHERE, REPAIR],
   'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
   'config-blob-missing': [STOP_GC, REPAIR],
   'config-missing': [CONFIG],
@@ -60,6 +65,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'digest-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'envelope-invalid': [LOOK_ELSEWHERE, REPAIR],
   'list-incomplete': [RETRY],
+  'location-invalid': [LOOK_ELSEWHERE, REPAIR],
   'lock-stale': [LOCKS],
   'mac-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'manifest-corrupt': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
@@ -67,9 +73,12 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'manifest-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, REPAIR],
   'name-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'packfile-unreadable': [DEEP, LOOK_ELSEWHERE, REPAIR],
+  'reference-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
   'shared-digest': [SHARED],
   'size-mismatch': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'size-unstated': [SIZES],
+  'snapshot-unreadable': [UPDATE, LOOK_ELSEWHERE],
+  'standing-damage': [AGAIN, LOOK_ELSEWHERE, REPAIR],
   'state-unreadable': [LOOK_ELSEWHERE, REPAIR],
   'tag-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
   'type-mismatch': [LOOK_ELSEWHERE, REPAIR],

@@ -49,7 +49,7 @@ function findingLine({attempts, kind, message, severity, status}: Finding): stri
 
 const KIND_WIDTH = 'changed-while-reading'.length
 
-const VERDICTS: Readonly<Record<CheckSummary['verdict'], string>> = {
+export const VERDICT_TEXTS: Readonly<Record<CheckSummary['verdict'], string>> = {
   clean: paint.green('clean'),
   damaged: paint.bold.red('damaged'),
   incomplete: paint.bold.yellow('incomplete: not everything could be looked at, and nothing is said of the rest'),
@@ -70,7 +70,7 @@ export function summaryLines(summary: CheckSummary): string[] {
     ...notChecked.map((text) => ['not checked', text]),
     ['found', `${plural(findings.error, 'error')}, ${plural(findings.warning, 'warning')}, ${findings.info} info`],
     ...Object.entries(kinds).map(([kind, number]) => ['', `${String(number).padStart(6)}  ${kind}`]),
-    ['verdict', VERDICTS[verdict]],
+    ['verdict', VERDICT_TEXTS[verdict]],
   ]
   const steps = nextSteps.map((step, index) => `  ${index + 1}. ${step}`)
   return [...table(rows), ...(steps.length > 0 ? ['', 'next steps', ...steps] : [])]

@@ -1,0 +1,3 @@
+export {type VerifySummary} from './summary.js'
+export {type Tier, TIERS} from './tier.js'
+export * from './verify.js'

@@ -1,0 +1,208 @@
+import type {Codec} from '../../kloset/codec/codec.js'
+import type {Digest} from '../../registry/digest.js'
+import type {CheckContext, Subject} from '../context.js'
+import type {Finding, FindingDetails} from '../findings.js'
+import type {Outcome, VerifierOptions} from './outcome.js'
+
+import {hasCode, isNotFound, messageOf} from '../../errors.js'
+import {decodeLock, MAX_LOCK_BYTES} from '../../kloset/lock.js'
+import {readStateStream, type StateEntry} from '../../kloset/state.js'
+import {MEDIA_TYPE} from '../../registry/media-types.js'
+import {checkContent} from '../content-check.js'
+import {detailsOf} from '../context.js'
+import {actualOf, factsOf, finding} from '../failures.js'
+import {checkObject} from '../object-check.js'
+import {verifyLarge} from './large-packfile.js'
+import {StateNotes} from './state-book.js'
+
+/** Packfiles up to this size are taken into memory; kloset's have at most 64 MiB. */
+const MAX_IN_MEMORY = 96 * 1024 * 1024
+
+interface Blob {
+  readonly digest: Digest
+  readonly size: number
+}
+
+/** Looks at one object after another, each as deep as the tier asks. Nothing is believed of what was looked at before. */
+export class ObjectVerifier {
+  readonly #context: CheckContext
+  readonly #options: VerifierOptions
+
+  /** @param context its `deep` does not count */
+  constructor(context: CheckContext, options: VerifierOptions) {
+    this.#context = {...context, deep: false}
+    this.#options = options
+  }
+
+  /** @throws what ends a check: interruption, missing rights, a registry that is down */
+  async verify(subject: Subject): Promise<Outcome> {
+    const {findings, manifest, size} = await checkObject(subject, this.#context)
+    const digest = manifest?.content.layer
+    const outcome = {config: manifest?.content.config, digest, findings, size}
+    if (digest === undefined || findings.some(({kind}) => kind === 'blob-missing' || kind === 'unreachable')) {
+      return outcome
+    }
+
+    const content = await this.#content(subject, {digest, size})
+    // Of an object that is too short both looks say so: the one that read it knows more.
+    const before = findings.filter(({kind}) => !content.findings.some((one) => one.kind === kind))
+    return {...outcome, ...content, findings: [...before, ...content.findings]}
+  }
+
+  async #content(subject: Subject, blob: Blob): Promise<Omit<Outcome, 'digest' | 'size'>> {
+    const {codec, tier} = this.#options
+    if (subject.resource === 'packfile') return this.#packfile(subject, blob)
+    if (tier === 'digest' || !codec) return {findings: await checkContent(subject, blob, this.#context)}
+    if (subject.resource === 'state') return this.#state(subject, blob, codec)
+    if (subject.resource === 'lock') return {findings: await this.#lock(subject, blob, codec)}
+    return {findings: await checkContent(subject, blob, this.#context)}
+  }
+
+  async #lock(subject: Subject, blob: Blob, codec: Codec): Promise<Finding[]> {
+    const findings = await checkContent(subject, blob, this.#context)
+    if (findings.length > 0 || blob.size > MAX_LOCK_BYTES) return findings
+    const {bytes, failure} = await this.#read(subject, blob)
+    if (failure) return [failure]
+    try {
+      decodeLock(codec.decode(bytes.subarray(16, -32), MAX_LOCK_BYTES), subject.tag)
+      return []
+    } catch (error) {
+      const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'envelope-invalid'
+      return [finding(kind, messageOf(error), {...detailsOf(subject), digest: blob.digest})]
+    }
+  }
+
+  async #packfile(subject: Subject, blob: Blob): Promise<Omit<Outcome, 'digest' | 'size'>> {
+    const {budget, judges, tier} = this.#options
+    const context = this.#context
+    if (!judges || tier === 'digest') {
+      const findings = await checkContent(subject, blob, context)
+      const isWrong = findings.some(({kind}) => kind === 'digest-mismatch' || kind === 'envelope-invalid')
+      if (!judges || !isWrong || blob.size > MAX_IN_MEMORY) return {findings}
+      return this.#remains(subject, blob, findings)
+    }
+
+    if (blob.size > MAX_IN_MEMORY) return verifyLarge(subject, blob, context, this.#options)
+    return budget.spend(blob.size, async () => {
+      const {bytes, failure} = await this.#read(subject, blob)
+      if (failure && failure.kind !== 'digest-mismatch') return {findings: [failure]}
+      if (failure) return this.#remainsOf(subject, blob, bytes, [failure])
+      const task = {bytes, data: tier === 'data', digest: blob.digest, intact: true, mac: subject.mac!}
+      const verdict = await judges.judge(task)
+      if (verdict.isMapped || verdict.findings.every(({severity}) => severity !== 'error')) {
+        return {findings: verdict.findings, lost: verdict.lost, verdict}
+      }
+
+      // Its own index is gone: once more, by what the states say. The bytes went with the first task, perhaps.
+      const placed = await this.#options.placed(subject.mac!)
+      if (!placed) return {findings: verdict.findings, verdict}
+      const again = await this.#read(subject, blob)
+      const second = await judges.judge({...task, bytes: again.bytes, intact: false, placed})
+      return {findings: [...verdict.findings, ...second.findings], lost: second.lost, verdict}
+    })
+  }
+
+  /** Reads everything there is, also of what turns out to be something else. */
+  async #read({tag, ...subject}: Subject, {digest, size}: Blob): Promise<{bytes: Buffer; failure?: Finding}> {
+    const {failures, onBytes, repository, signal} = this.#context
+    const details: FindingDetails = {...detailsOf({tag, ...subject}), digest}
+    const bytes = Buffer.allocUnsafeSlow(size)
+    let filled = 0
+    try {
+      const stream = await repository.blobs.fetch({digest, mediaType: MEDIA_TYPE.octetStream, size}, {signal})
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        filled += chunk.copy(bytes, filled)
+        onBytes?.(chunk.length)
+      }
+
+      failures.succeeded()
+      return {bytes: bytes.subarray(0, filled)}
+    } catch (error) {
+      const rest = {bytes: bytes.subarray(0, filled)}
+      if (isNotFound(error)) {
+        failures.succeeded()
+        const message = `${tag}: its content ${digest} is announced but cannot be read`
+        return {...rest, failure: finding('blob-missing', message, {...details, ...factsOf(error)})}
+      }
+
+      if (hasCode(error, 'INTEGRITY')) {
+        failures.succeeded()
+        const found = actualOf(error)
+        const message = `${tag}: ${error.message}`
+        return {...rest, failure: finding('digest-mismatch', message, {...details, expected: digest, found})}
+      }
+
+      return {...rest, failure: failures.failed(error, tag, details)}
+    }
+  }
+
+  /** Which blobs of a damaged packfile can still be read. */
+  async #remains(
+    subject: Subject,
+    blob: Blob,
+    findings: readonly Finding[],
+  ): Promise<Omit<Outcome, 'digest' | 'size'>> {
+    return this.#options.budget.spend(blob.size, async () => {
+      const {bytes} = await this.#read(subject, blob)
+      return this.#remainsOf(subject, blob, bytes, findings)
+    })
+  }
+
+  async #remainsOf(
+    {mac}: Subject,
+    {digest}: Blob,
+    bytes: Buffer,
+    findings: readonly Finding[],
+  ): Promise<Omit<Outcome, 'digest' | 'size'>> {
+    const {judges, placed: ask, tier} = this.#options
+    const placed = await ask(mac!)
+    const verdict = await judges!.judge({bytes, data: tier === 'data', digest, intact: false, mac: mac!, placed})
+    return {findings: [...findings, ...verdict.findings], lost: verdict.isMapped ? verdict.lost : undefined, verdict}
+  }
+
+  async #state(subject: Subject, blob: Blob, codec: Codec): Promise<Omit<Outcome, 'digest' | 'size'>> {
+    const {failures, keys, onBytes, repository, signal} = this.#context
+    const details = {...detailsOf(subject), digest: blob.digest}
+    const notes = new StateNotes()
+    try {
+      const target = {...blob, mediaType: MEDIA_TYPE.octetStream}
+      const stream = (await repository.blobs.fetch(target, {signal})) as AsyncIterable<Buffer>
+      const source = {codec, size: blob.size, stream, what: subject.tag}
+      const onEntry = (entry: StateEntry) => notes.take(entry)
+      const onStored = (bytes: Buffer) => onBytes?.(bytes.length)
+      const {parent} = await keys.lend('state', async (hasher) =>
+        readStateStream({...source, hasher}, {onEntry, onStored}),
+      )
+      failures.succeeded()
+      return {findings: [], notes: notes.end(), parent}
+    } catch (error) {
+      if (isNotFound(error)) {
+        failures.succeeded()
+        const message = `${subject.tag}: its content ${blob.digest} is announced but cannot be read`
+        return {findings: [finding('blob-missing', message, {...details, ...factsOf(error)})]}
+      }
+
+      if (hasCode(error, 'STORE_FORMAT') || hasCode(error, 'VERSION') || isWrongMac(error)) {
+        failures.succeeded()
+        const findings = await checkContent(subject, blob, this.#context)
+        if (findings.length > 0) return {findings}
+        const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'state-unreadable'
+        return {findings: [finding(kind, messageOf(error), details)]}
+      }
+
+      if (hasCode(error, 'INTEGRITY')) {
+        failures.succeeded()
+        const found = actualOf(error)
+        const message = `${subject.tag}: ${error.message}`
+        return {findings: [finding('digest-mismatch', message, {...details, expected: blob.digest, found})]}
+      }
+
+      return {findings: [failures.failed(error, subject.tag, details)]}
+    }
+  }
+}
+
+/** A MAC that is wrong, and not a digest. */
+function isWrongMac(error: unknown): boolean {
+  return hasCode(error, 'INTEGRITY') && error.facts['mac'] === false
+}

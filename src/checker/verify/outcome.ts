@@ -1,0 +1,35 @@
+import type {Codec} from '../../kloset/codec/codec.js'
+import type {Mac} from '../../kloset/mac.js'
+import type {Digest} from '../../registry/digest.js'
+import type {Finding} from '../findings.js'
+import type {ByteBudget} from './byte-budget.js'
+import type {Judges} from './judges.js'
+import type {LostBlob, PackfileVerdict, PlacedBlob} from './packfile-judge.js'
+import type {StateNotes} from './state-book.js'
+import type {Tier} from './tier.js'
+
+/** What looking at one object came to. */
+export interface Outcome {
+  /** Config blobs are checked once for all objects. */
+  readonly config?: undefined | {readonly digest: Digest; readonly size: number}
+  readonly digest?: Digest | undefined
+  readonly findings: readonly Finding[]
+  /** Of a packfile that was looked into. */
+  readonly lost?: readonly LostBlob[] | undefined
+  /** Of a state that was read and proven. */
+  readonly notes?: StateNotes | undefined
+  readonly parent?: Mac | undefined
+  readonly size: number
+  readonly verdict?: PackfileVerdict | undefined
+}
+
+export interface VerifierOptions {
+  readonly budget: ByteBudget
+  /** None when the store's keys are not known, or not wanted. */
+  readonly codec: Codec | undefined
+  /** None when the store's keys are not known. */
+  readonly judges: Judges | undefined
+  /** Where states place the blobs of a packfile. */
+  readonly placed: (packfile: Mac) => Promise<readonly PlacedBlob[] | undefined>
+  readonly tier: Tier
+}

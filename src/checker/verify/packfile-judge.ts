@@ -1,0 +1,199 @@
+import type {Configuration} from '../../kloset/configuration.js'
+import type {Mac} from '../../kloset/mac.js'
+import type {Finding, FindingDetails} from '../findings.js'
+
+import {hasCode, KlosetOciError, messageOf} from '../../errors.js'
+import {BLOB_TYPES, type BlobType, blobTypeName} from '../../kloset/blob-type.js'
+import {type Codec, createCodec} from '../../kloset/codec/codec.js'
+import {Secret} from '../../kloset/codec/secret.js'
+import {ENVELOPE_BYTES, EnvelopeChecker, HEADER_BYTES} from '../../kloset/envelope.js'
+import {createHasher, type Hasher, type Hashing} from '../../kloset/hashing.js'
+import {MAC_BYTES} from '../../kloset/mac.js'
+import {decodeBlob, macOf, type PackfileBlob, readAtOf, readPackfileIndex} from '../../kloset/packfile.js'
+import {tagOf} from '../../kloset/resource.js'
+import {type Digest} from '../../registry/digest.js'
+import {judgeEnvelope} from '../content-check.js'
+import {finding} from '../failures.js'
+import {noteReferences, ReferenceList} from './references.js'
+
+/** Damaged blobs of one packfile that are told one by one; the rest is in the count. */
+const MAX_TOLD = 100
+
+/** What judging takes of a store. It passes between threads as it is. */
+export interface JudgeKeys extends Pick<Configuration, 'compression' | 'encryption'> {
+  readonly hashing: Hashing
+  /** Of every MAC. */
+  readonly key: Uint8Array
+  /** Of an encrypted store. */
+  readonly secret?: Uint8Array | undefined
+}
+
+/** Where a state places a blob. */
+export type PlacedBlob = Pick<PackfileBlob, 'length' | 'mac' | 'offset' | 'type'>
+
+export interface JudgeTask {
+  /** The object as it is stored. */
+  readonly bytes: Buffer
+  /** Decode every blob. */
+  readonly data: boolean
+  readonly digest: Digest
+  /** False when the bytes are known to be wrong: then only what is left of them is looked for. */
+  readonly intact: boolean
+  readonly mac: Mac
+  /** Where states place its blobs, for a packfile whose own index cannot be read. */
+  readonly placed?: readonly PlacedBlob[] | undefined
+}
+
+/** A blob that cannot be read. */
+export interface LostBlob {
+  readonly mac: Mac
+  readonly type: BlobType
+}
+
+export interface PackfileVerdict {
+  readonly blobs: number
+  readonly findings: readonly Finding[]
+  /** False when neither its index nor a state says what lies in it: all of it may be lost. */
+  readonly isMapped: boolean
+  readonly lost: readonly LostBlob[]
+  /** `ReferenceList` of what its blobs need. */
+  readonly references: Uint8Array
+  /** Snapshots that it holds the headers of. */
+  readonly snapshots: readonly Mac[]
+}
+
+const NOTHING = {blobs: 0, isMapped: true, lost: [], references: new Uint8Array(0), snapshots: []} as const
+
+/** Judges packfiles that lie in memory. Only computing: it runs on any thread, one packfile at a time. */
+export class PackfileJudge {
+  readonly #codec: Codec
+  readonly #hasher: Hasher
+
+  private constructor(codec: Codec, hasher: Hasher) {
+    this.#codec = codec
+    this.#hasher = hasher
+  }
+
+  /** @throws VersionError when the store is made in a way that this program does not know */
+  static async create({compression, encryption, hashing, key, secret}: JudgeKeys): Promise<PackfileJudge> {
+    const codec = await createCodec({compression, encryption}, secret && new Secret(secret))
+    return new PackfileJudge(codec, await createHasher(hashing, key))
+  }
+
+  async judge(task: JudgeTask): Promise<PackfileVerdict> {
+    const details = detailsOf(task)
+    const wrong = task.intact ? this.#envelope(task, details) : []
+    const isSound = task.intact && wrong.length === 0
+    if (wrong.some(({kind}) => kind === 'name-mismatch' || kind === 'type-mismatch' || kind === 'unknown-version')) {
+      return {...NOTHING, findings: wrong, isMapped: false}
+    }
+
+    if (isSound && !task.data) return {...NOTHING, ...(await this.#indexOnly(task, details))}
+    return this.#contents(task, wrong, details)
+  }
+
+  /** One blob: what is wrong with it, or what it refers to. Without the envelope's word a name proves nothing. */
+  #blob(task: JudgeTask, blob: PlacedBlob, isSound: boolean, list: ReferenceList): Finding | undefined {
+    const {bytes, mac: packfile} = task
+    const {length, mac, offset, type} = blob
+    const what = tagOf('packfile', packfile)
+    const details = {...detailsOf(task), blob: {mac, type: blobTypeName(type)}}
+    const start = HEADER_BYTES + offset
+    if (start + length > bytes.length) {
+      return finding('blob-corrupt', `${what}: ${details.blob.type} ${mac} lies beyond its end`, details)
+    }
+
+    try {
+      const content = decodeBlob(blob, bytes.subarray(start, start + length), {
+        codec: this.#codec,
+        hasher: this.#hasher,
+        what,
+      })
+      if (isSound) noteReferences(type, mac, content, list)
+      // A header names itself; padding can be anything.
+      else if (type === BLOB_TYPES.snapshot) noteReferences(type, mac, content, new ReferenceList())
+      return undefined
+    } catch (error) {
+      if (hasCode(error, 'VERSION')) return undefined
+      if (!(error instanceof KlosetOciError)) throw error
+      const isStructure = hasCode(error, 'STORE_FORMAT') && error.facts['blob'] === undefined && isSound
+      const kind = isStructure ? 'snapshot-unreadable' : 'blob-corrupt'
+      return finding(kind, isStructure ? `${what}: ${messageOf(error)}` : messageOf(error), details)
+    }
+  }
+
+  /** Every blob, of a packfile that is sound or of what is left of one. */
+  async #contents(task: JudgeTask, wrong: readonly Finding[], details: FindingDetails): Promise<PackfileVerdict> {
+    const isSound = task.intact && wrong.length === 0
+    const findings = [...wrong]
+    const index = await this.#index(task, details)
+    if ('kind' in index && isSound) findings.push(index)
+    const placed = 'kind' in index ? task.placed : index.blobs
+    if (!placed) return {...NOTHING, findings, isMapped: false}
+    const lost: LostBlob[] = []
+    const list = new ReferenceList()
+    const snapshots: Mac[] = []
+    for (const blob of placed) {
+      const found = this.#blob(task, blob, isSound, list)
+      if (blob.type === BLOB_TYPES.snapshot) snapshots.push(blob.mac)
+      if (!found) continue
+      lost.push({mac: blob.mac, type: blob.type})
+      if (task.data && lost.length <= MAX_TOLD) findings.push(found)
+    }
+
+    if (task.data && lost.length > MAX_TOLD) {
+      const message = `${tagOf('packfile', task.mac)}: ${lost.length - MAX_TOLD} more of its blobs are damaged`
+      findings.push(finding('blob-corrupt', message, {...details, count: lost.length - MAX_TOLD}))
+    }
+
+    return {blobs: placed.length, findings, isMapped: true, lost, references: list.bytes, snapshots}
+  }
+
+  #envelope(task: JudgeTask, details: FindingDetails): Finding[] {
+    const {bytes, mac} = task
+    const tag = tagOf('packfile', mac)
+    const hasher = this.#hasher
+    hasher.reset()
+    const checker = new EnvelopeChecker(hasher)
+    checker.update(bytes)
+    const name = () =>
+      bytes.length < ENVELOPE_BYTES
+        ? undefined
+        : macOf(hasher, bytes.subarray(HEADER_BYTES, bytes.length - MAC_BYTES)).toString('hex')
+    return judgeEnvelope({mac, resource: 'packfile', tag}, {details, envelope: () => checker.finish(tag), name})
+  }
+
+  async #index(
+    {bytes, mac}: JudgeTask,
+    details: FindingDetails,
+  ): Promise<Finding | {readonly blobs: readonly PackfileBlob[]}> {
+    const what = tagOf('packfile', mac)
+    try {
+      const index = await readPackfileIndex({
+        codec: this.#codec,
+        hasher: this.#hasher,
+        readAt: readAtOf(bytes, what),
+        size: bytes.length,
+        what,
+      })
+      return {blobs: [...index]}
+    } catch (error) {
+      if (!(error instanceof KlosetOciError)) throw error
+      return finding('packfile-unreadable', messageOf(error), details)
+    }
+  }
+
+  async #indexOnly(
+    task: JudgeTask,
+    details: FindingDetails,
+  ): Promise<Partial<PackfileVerdict> & {findings: Finding[]}> {
+    const index = await this.#index(task, details)
+    if ('kind' in index) return {findings: [index], isMapped: false}
+    const headers = index.blobs.filter(({type}) => type === BLOB_TYPES.snapshot)
+    return {blobs: index.blobs.length, findings: [], snapshots: headers.map(({mac}) => mac)}
+  }
+}
+
+function detailsOf({digest, mac}: Pick<JudgeTask, 'digest' | 'mac'>): FindingDetails {
+  return {digest, object: {mac, resource: 'packfile'}, snapshots: 'unknown', tag: tagOf('packfile', mac)}
+}

@@ -1,0 +1,116 @@
+import type {BlobType} from '../../kloset/blob-type.js'
+import type {Mac} from '../../kloset/mac.js'
+
+import {BLOB_TYPES, blobTypeName} from '../../kloset/blob-type.js'
+import {MAC_BYTES} from '../../kloset/mac.js'
+import {
+  compareBytes,
+  comparePaths,
+  decodeAttribute,
+  decodeEntry,
+  decodeHeader,
+  decodeNode,
+  decodeObject,
+  decodeTreeRoot,
+} from '../../kloset/snapshot/index.js'
+
+/** A reference: the type of a blob and its MAC. */
+export const REFERENCE_BYTES = 1 + MAC_BYTES
+
+const FIRST_CAPACITY = 1024
+
+/** References one after another in one piece of memory, which can be handed from thread to thread. */
+export class ReferenceList {
+  #bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY * REFERENCE_BYTES)
+  #length = 0
+
+  /** What was added, without copying. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  add(type: BlobType, mac: Mac): void {
+    if (this.#length === this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 2)
+      this.#bytes.copy(larger)
+      this.#bytes = larger
+    }
+
+    this.#bytes[this.#length] = type
+    this.#bytes.write(mac, this.#length + 1, 'hex')
+    this.#length += REFERENCE_BYTES
+  }
+}
+
+/** A node of a tree, by its type: what its values are and in which order its keys come. */
+const NODES = new Map<BlobType, {readonly compare: (a: string, b: string) => number; readonly values?: BlobType}>([
+  [BLOB_TYPES.btreeNode, {compare: compareBytes}],
+  [BLOB_TYPES.errorNode, {compare: compareBytes, values: BLOB_TYPES.errorEntry}],
+  [BLOB_TYPES.vfsNode, {compare: comparePaths, values: BLOB_TYPES.vfsEntry}],
+  [BLOB_TYPES.xattrNode, {compare: comparePaths, values: BLOB_TYPES.xattrEntry}],
+])
+
+const ROOTS = new Map<BlobType, BlobType>([
+  [BLOB_TYPES.btreeRoot, BLOB_TYPES.btreeNode],
+  [BLOB_TYPES.errorBtree, BLOB_TYPES.errorNode],
+  [BLOB_TYPES.vfsBtree, BLOB_TYPES.vfsNode],
+  [BLOB_TYPES.xattrBtree, BLOB_TYPES.xattrNode],
+])
+
+/**
+ * Decodes a blob that is a part of a snapshot's structure, and notes what it refers to. Others pass.
+ * @throws StoreFormatError | VersionError when it is not what its type says
+ */
+export function noteReferences(type: BlobType, mac: Mac, content: Buffer, list: ReferenceList): void {
+  const node = NODES.get(type)
+  if (node) {
+    const {pointers, values} = decodeNode(content, nameOf(type, mac), node.compare)
+    for (const pointer of pointers) list.add(type, pointer)
+    if (node.values !== undefined) for (const value of values) list.add(node.values, value)
+    return
+  }
+
+  const below = ROOTS.get(type)
+  if (below !== undefined) {
+    list.add(below, decodeTreeRoot(content, nameOf(type, mac)))
+    return
+  }
+
+  switch (type) {
+    case BLOB_TYPES.object: {
+      for (const chunk of decodeObject(content, nameOf(type, mac)).chunks) list.add(BLOB_TYPES.chunk, chunk.mac)
+      break
+    }
+
+    case BLOB_TYPES.snapshot: {
+      for (const {indexes, vfs} of decodeHeader(content, mac).sources) {
+        if (vfs.root) list.add(BLOB_TYPES.vfsBtree, vfs.root)
+        if (vfs.errors) list.add(BLOB_TYPES.errorBtree, vfs.errors)
+        if (vfs.xattrs) list.add(BLOB_TYPES.xattrBtree, vfs.xattrs)
+        for (const {value} of indexes) if (value) list.add(BLOB_TYPES.btreeRoot, value)
+      }
+
+      break
+    }
+
+    case BLOB_TYPES.vfsEntry: {
+      const {object} = decodeEntry(content, nameOf(type, mac))
+      if (object) list.add(BLOB_TYPES.object, object)
+      break
+    }
+
+    case BLOB_TYPES.xattrEntry: {
+      const {object} = decodeAttribute(content, nameOf(type, mac))
+      if (object) list.add(BLOB_TYPES.object, object)
+      break
+    }
+
+    default: {
+      break
+    }
+  }
+}
+
+function nameOf(type: BlobType, mac: Mac): string {
+  return `${blobTypeName(type)} ${mac}`
+}

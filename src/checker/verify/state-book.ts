@@ -1,0 +1,156 @@
+import type {Mac} from '../../kloset/mac.js'
+import type {StateEntry} from '../../kloset/state.js'
+import type {Timestamp} from '../../kloset/timestamp.js'
+
+import {BLOB_TYPES} from '../../kloset/blob-type.js'
+import {macFromBytes, macToBytes} from '../../kloset/mac.js'
+import {KeyTable} from '../key-table.js'
+
+const KNOWN = 1
+const REMOVED = 2
+const COLOURED = 4
+const UNCOLOURED = 8
+
+const PACKFILE_AT = 37
+
+/** How far into a packfile some state places blobs. */
+export interface Reach {
+  /** Where the last of them ends, from the beginning of the packfile's data. */
+  readonly end: number
+  /** The state that places it there. */
+  readonly state: Mac
+}
+
+/** What one state says, kept apart until its MAC has proven it. */
+export class StateNotes {
+  readonly flags = new Map<Mac, number>()
+  hasDeletes = false
+  readonly reaches = new Map<string, number>()
+  readonly times = new Map<Mac, Timestamp>()
+  #lastEnd = 0
+  #lastPackfile: Buffer | undefined
+
+  /** To be called when the last entry has been taken. */
+  end(): this {
+    this.#keepLast()
+    return this
+  }
+
+  /** Takes an entry in. */
+  take(entry: StateEntry): void {
+    switch (entry.kind) {
+      case 'coloured': {
+        if (entry.type === BLOB_TYPES.packfile) this.#mark(entry.mac, COLOURED)
+        break
+      }
+
+      case 'delete': {
+        this.hasDeletes = true
+        if (entry.entry === 'packfile') this.#mark(entry.packfile, REMOVED)
+        else if (entry.entry === 'coloured' && entry.type === BLOB_TYPES.packfile) this.#mark(entry.mac, UNCOLOURED)
+        break
+      }
+
+      case 'location': {
+        this.#reach(entry.record, entry.offset + entry.length)
+        break
+      }
+
+      case 'packfile': {
+        this.#mark(entry.packfile, KNOWN)
+        this.times.set(entry.packfile, entry.timestamp)
+        break
+      }
+
+      default: {
+        break
+      }
+    }
+  }
+
+  #keepLast(): void {
+    if (!this.#lastPackfile) return
+    const packfile = this.#lastPackfile.toString('hex')
+    this.reaches.set(packfile, Math.max(this.reaches.get(packfile) ?? 0, this.#lastEnd))
+  }
+
+  #mark(mac: Mac, flag: number): void {
+    const flags = this.flags.get(mac) ?? 0
+    if (Math.floor(flags / flag) % 2 === 0) this.flags.set(mac, flags + flag)
+  }
+
+  /** Locations come packfile by packfile, nearly: a name is made of the bytes only when they change. */
+  #reach(record: Buffer, end: number): void {
+    const last = this.#lastPackfile
+    if (last && record.compare(last, 0, 32, PACKFILE_AT, PACKFILE_AT + 32) === 0) {
+      if (end > this.#lastEnd) this.#lastEnd = end
+      return
+    }
+
+    this.#keepLast()
+    this.#lastPackfile = Buffer.from(record.subarray(PACKFILE_AT, PACKFILE_AT + 32))
+    this.#lastEnd = end
+  }
+}
+
+/** What all states together say of packfiles: some hundred bytes for each packfile, however many blobs there are. */
+export class StateBook {
+  /** Whether a state takes back what others say. */
+  hasDeletes = false
+  /** False when a state could not be read: what it says is missing here. */
+  isWhole = true
+  readonly #reaches: (Reach | undefined)[] = []
+  readonly #table = new KeyTable(32)
+  readonly #times: (Timestamp | undefined)[] = []
+
+  /** Takes in what a state says that was proven. */
+  add(state: Mac, notes: StateNotes): void {
+    this.hasDeletes ||= notes.hasDeletes
+    for (const [mac, flags] of notes.flags) {
+      const {index} = this.#table.add(macToBytes(mac))
+      const known = this.#table.flags(index)
+      // eslint-disable-next-line no-bitwise
+      this.#table.setFlags(index, known | flags)
+    }
+
+    for (const [mac, time] of notes.times) this.#times[this.#table.add(macToBytes(mac)).index] ??= time
+    for (const [packfile, end] of notes.reaches) {
+      const {index} = this.#table.add(Buffer.from(packfile, 'hex'))
+      if (end > (this.#reaches[index]?.end ?? -1)) this.#reaches[index] = {end, state}
+    }
+  }
+
+  /** Packfiles that must be there: a state knows them, and none has removed or coloured them. */
+  *expected(): Generator<Mac> {
+    for (let index = 0; index < this.#table.size; index++) {
+      if (this.#isExpected(index)) yield macFromBytes(this.#table.key(index))
+    }
+  }
+
+  isExpected(packfile: Mac): boolean {
+    const index = this.#table.indexOf(macToBytes(packfile))
+    return index !== undefined && this.#isExpected(index)
+  }
+
+  /** Whether any state has an entry for it, one that takes it back included. */
+  knows(packfile: Mac): boolean {
+    const index = this.#table.indexOf(macToBytes(packfile))
+    return index !== undefined && this.#table.flags(index) > 0
+  }
+
+  reach(packfile: Mac): Reach | undefined {
+    const index = this.#table.indexOf(macToBytes(packfile))
+    return index === undefined ? undefined : this.#reaches[index]
+  }
+
+  /** When a packfile was written, as the states say. */
+  timeOf(packfile: Mac): Timestamp | undefined {
+    const index = this.#table.indexOf(macToBytes(packfile))
+    return index === undefined ? undefined : this.#times[index]
+  }
+
+  #isExpected(index: number): boolean {
+    const has = (flag: number) => Math.floor(this.#table.flags(index) / flag) % 2 === 1
+    return has(KNOWN) && !has(REMOVED) && (!has(COLOURED) || has(UNCOLOURED))
+  }
+}

@@ -1,0 +1,335 @@
+import {pMapIterable} from 'p-map'
+
+import type {Secret} from '../../kloset/codec/secret.js'
+import type {Mac} from '../../kloset/mac.js'
+import type {CallOptions, Repository} from '../../registry/interfaces.js'
+import type {Clock} from '../../util/clock.js'
+import type {ConfigResult} from '../config-check.js'
+import type {Finding} from '../findings.js'
+import type {VerifySummary} from './summary.js'
+
+import {isNotFound, NotFoundError} from '../../errors.js'
+import {CONFIG_TAG, meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
+import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
+import {ConfigBlobs} from '../config-blobs.js'
+import {checkConfig} from '../config-check.js'
+import {ContentKeys} from '../content-keys.js'
+import {type CheckContext, detailsOf, type Subject} from '../context.js'
+import {codecOf} from '../decoder.js'
+import {Failures, finding} from '../failures.js'
+import {isGap} from '../findings.js'
+import {Tally} from '../summary.js'
+import {TagTable} from '../tag-table.js'
+import {ByteBudget} from './byte-budget.js'
+import {type Judges, OwnThread} from './judges.js'
+import {ObjectVerifier} from './object-verifier.js'
+import {type Outcome} from './outcome.js'
+import {StateBook} from './state-book.js'
+import {chooseTier, covers, type Tier, type TierChoice} from './tier.js'
+
+/** Packfiles in memory at the same time, in bytes. */
+const MEMORY_BYTES = 192 * 1024 * 1024
+
+/** States are decompressed on this thread: more of them at once only take memory. */
+const MAX_STATES_AT_ONCE = 4
+
+export type VerifyPhase = 'locks' | 'packfiles' | 'snapshots' | 'states'
+
+export interface VerifyProgress {
+  /** Bytes downloaded. */
+  readonly bytes: number
+  /** Objects looked at in this phase. */
+  readonly done: number
+  readonly phase: VerifyPhase
+  readonly total: number
+}
+
+export interface VerifyOptions extends CallOptions {
+  readonly clock?: Clock | undefined
+  /** Requests at the same time. Default 16. */
+  readonly concurrency?: number | undefined
+  /** Which packfiles to look at; default all. Everything else is looked at in any case. */
+  readonly only?: ((packfile: Mac) => boolean) | undefined
+  readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
+  /** Of an encrypted store: without it only the digest tier is possible. */
+  readonly secret?: Secret | undefined
+  /** Default: the highest that the key allows. */
+  readonly tier?: Tier | undefined
+}
+
+const CONFIG = {resource: 'config', tag: CONFIG_TAG} as const
+
+/**
+ * Verifies a store, and changes nothing. Iterate it for the findings, then ask for its `summary`. Damage is a value; it
+ * throws for a repository that holds no store (`NotFoundError`), that cannot be listed, that lets us in no longer or
+ * answers nothing any more, and for a tier whose key is not there.
+ */
+export function verify(repository: Repository, options: VerifyOptions = {}): Verify {
+  return new Verify(repository, options)
+}
+
+/** Every finding at once, for stores that are known to be small. */
+export async function collectVerify(
+  repository: Repository,
+  options: VerifyOptions = {},
+): Promise<{readonly findings: readonly Finding[]; readonly summary: VerifySummary}> {
+  const run = verify(repository, options)
+  const findings: Finding[] = []
+  for await (const found of run) findings.push(found)
+  return {findings, summary: run.summary}
+}
+
+/** One verification under way. */
+export class Verify implements AsyncIterable<Finding> {
+  readonly #book = new StateBook()
+  readonly #configBlobs = new ConfigBlobs()
+  /** Tags whose manifest was not there: removed since the list was read, perhaps. */
+  readonly #ghosts: Finding[] = []
+  readonly #options: VerifyOptions
+  #progress: Omit<VerifyProgress, 'bytes'> = {done: 0, phase: 'states', total: 0}
+  readonly #repository: Repository
+  #summary: undefined | VerifySummary
+  readonly #tags = new TagTable()
+  readonly #tally = new Tally()
+  readonly #verified = {bytes: 0, objects: 0}
+
+  constructor(repository: Repository, options: VerifyOptions = {}) {
+    this.#options = options
+    this.#repository = repository
+  }
+
+  /** What it came to, once the findings have been read to their end. */
+  get summary(): VerifySummary {
+    if (!this.#summary) throw new TypeError('the verification has not been read to its end')
+    return this.#summary
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Finding> {
+    const {secret} = this.#options
+    const base = this.#context()
+    const config = await this.#config(base)
+    const choice = await chooseTier(config.configuration, {secret, tier: this.#options.tier})
+    for await (const found of this.#run(base, config, choice)) yield this.#tally.count(found)
+    this.#summary = {
+      ...this.#tally.summary(true),
+      tier: choice.tier,
+      tierReason: choice.reason,
+      verified: {...this.#verified},
+    }
+  }
+
+  async #config(context: CheckContext): Promise<ConfigResult> {
+    const {secret} = this.#options
+    const first = await checkConfig(context, {secret})
+    const result = first.findings.some(({severity}) => severity === 'error')
+      ? await checkConfig(context, {secret})
+      : first
+    this.#tally.bytes.config += result.size
+    this.#verified.bytes += result.size
+    if (result.manifest) this.#verified.objects += 1
+    if (result.manifest?.content.config) this.#configBlobs.note(result.manifest.content.config, CONFIG_TAG)
+    return result
+  }
+
+  /** What the tag list and CONFIG say of each other. */
+  #configFindings({findings}: ConfigResult): readonly Finding[] {
+    const isListed = this.#tags.hasTag(CONFIG_TAG)
+    const isMissing = findings.some(({kind}) => kind === 'manifest-missing')
+    if (!isMissing && !isListed && findings.every((found) => !isGap(found))) {
+      return [
+        finding('list-incomplete', `${CONFIG_TAG}: is there and is not in the tag list`, detailsOf(CONFIG)),
+        ...findings,
+      ]
+    }
+
+    if (!isMissing || isListed) return findings
+    const {foreign, lock, packfile, state} = this.#tally.objects
+    const count = lock + packfile + state
+    if (count > 0) {
+      const message = `${CONFIG_TAG}: is missing, beside ${count} objects of a store`
+      return [finding('config-missing', message, {...detailsOf(CONFIG), count})]
+    }
+
+    throw new NotFoundError(`${this.#repository.location}: no store here`, {
+      facts: {foreign, tag: CONFIG_TAG},
+      suggestions: ['Check the reference, or make a store with `create`.'],
+    })
+  }
+
+  #context(): CheckContext {
+    return {
+      deep: true,
+      failures: new Failures(),
+      keys: ContentKeys.unknown(),
+      onBytes: (count) => {
+        this.#tally.bytesRead += count
+      },
+      repository: this.#repository,
+      signal: this.#options.signal,
+    }
+  }
+
+  /** Tags without a manifest, held against the list once more. */
+  async *#judgeGhosts(): AsyncGenerator<Finding> {
+    if (this.#ghosts.length === 0) return
+    const listed = new Set<string>()
+    const suspects = new Set(this.#ghosts.map(({tag}) => tag))
+    for await (const tag of this.#repository.tags({signal: this.#options.signal})) {
+      if (suspects.has(tag)) listed.add(tag)
+    }
+
+    for (const ghost of this.#ghosts) {
+      yield listed.has(ghost.tag!) ? ghost : changed(ghost, 'its tag was removed during the check')
+    }
+  }
+
+  async #list(): Promise<void> {
+    for await (const tag of this.#repository.tags({signal: this.#options.signal})) {
+      const {isNew} = this.#tags.add(tag)
+      if (!isNew) continue
+      const meaning = meaningOf(tag)
+      this.#tally.objects[meaning.kind === 'object' ? meaning.resource : meaning.kind] += 1
+    }
+  }
+
+  /** Looks at an object, and at what is wrong with it once more before it is said. */
+  async #look(subject: Subject, verifier: ObjectVerifier): Promise<Outcome> {
+    const first = await verifier.verify(subject)
+    if (first.findings.every(({severity}) => severity !== 'error')) return first
+    const second = await verifier.verify(subject)
+    if (second.findings.some(({severity}) => severity === 'error')) return second
+    const {tag} = subject
+    const was = changed({...detailsOf(subject), tag}, 'was written or restored during the check')
+    return {...second, findings: [was, ...second.findings]}
+  }
+
+  /** Packfiles that states need and that have no tag. */
+  async *#missing({failures}: CheckContext): AsyncGenerator<Finding> {
+    const {signal} = this.#options
+    for (const mac of this.#book.expected()) {
+      const tag = tagOf('packfile', mac)
+      if (this.#tags.hasTag(tag)) continue
+      const details = detailsOf({mac, resource: 'packfile', tag})
+      try {
+        await this.#repository.manifests.resolve(tag, {signal})
+        failures.succeeded()
+      } catch (error) {
+        yield isNotFound(error)
+          ? finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
+          : failures.failed(error, tag, details)
+        continue
+      }
+
+      yield finding('list-incomplete', `${tag}: is there and is not in the tag list`, details)
+    }
+  }
+
+  async *#objects(
+    resource: Resource,
+    verifier: ObjectVerifier,
+    concurrency: number,
+  ): AsyncGenerator<[Subject, Outcome]> {
+    const total = this.#tally.objects[resource]
+    this.#progress = {done: 0, phase: `${resource}s`, total}
+    const outcomes = pMapIterable(
+      this.#subjects(resource),
+      async (subject): Promise<[Subject, Outcome]> => [subject, await this.#look(subject, verifier)],
+      {backpressure: concurrency * 2, concurrency},
+    )
+    for await (const [subject, outcome] of outcomes) {
+      this.#tally.bytes[resource] += outcome.size
+      this.#verified.bytes += outcome.size
+      this.#verified.objects += 1
+      if (outcome.config) this.#configBlobs.note(outcome.config, subject.tag)
+      this.#report()
+      yield [subject, outcome]
+    }
+  }
+
+  async *#packfiles(verifier: ObjectVerifier): AsyncGenerator<Finding> {
+    const {concurrency = DEFAULT_CONCURRENCY} = this.#options
+    for await (const [subject, outcome] of this.#objects('packfile', verifier, concurrency)) {
+      yield* this.#tell(outcome.findings)
+      const reach = this.#book.reach(subject.mac!)
+      // Of a packfile that is damaged itself the state says nothing wrong.
+      const isSound = outcome.digest !== undefined && outcome.findings.every(({severity}) => severity !== 'error')
+      // The envelope's header and MAC are not counted.
+      const room = outcome.size - 48
+      if (!reach || !isSound || reach.end <= room) continue
+      const tag = tagOf('state', reach.state)
+      const message = `${tag}: places a blob at the end ${reach.end} of ${subject.tag}, which has ${room} bytes of them`
+      yield finding('location-invalid', message, {
+        ...detailsOf({mac: reach.state, resource: 'state', tag}),
+        expected: room,
+        found: reach.end,
+      })
+    }
+  }
+
+  #report(): void {
+    this.#progress = {...this.#progress, done: this.#progress.done + 1}
+    this.#options.onProgress?.({bytes: this.#tally.bytesRead, ...this.#progress})
+  }
+
+  async *#run(base: CheckContext, config: ConfigResult, choice: TierChoice): AsyncGenerator<Finding> {
+    const {concurrency = DEFAULT_CONCURRENCY, secret} = this.#options
+    const {keys, tier} = choice
+    await this.#list()
+    yield* this.#configFindings(config)
+    if (choice.finding) yield choice.finding
+    if (choice.reason !== undefined) this.#tally.notChecked.push(`MACs and everything inside objects: ${choice.reason}`)
+    const withKeys = keys && covers(tier, 'mac')
+    const context: CheckContext = {
+      ...base,
+      keys: withKeys
+        ? ContentKeys.known(keys.hashing, keys.key, {encrypted: keys.encryption !== undefined})
+        : base.keys,
+    }
+    const judges: Judges | undefined = keys && new OwnThread(keys)
+    const verifier = new ObjectVerifier(context, {
+      budget: new ByteBudget(MEMORY_BYTES),
+      codec: withKeys ? await codecOf(config.configuration!, secret) : undefined,
+      judges,
+      async placed() {},
+      tier,
+    })
+    try {
+      yield* this.#states(verifier, Math.min(concurrency, withKeys ? MAX_STATES_AT_ONCE : concurrency))
+      for await (const [, outcome] of this.#objects('lock', verifier, concurrency)) yield* this.#tell(outcome.findings)
+      yield* this.#packfiles(verifier)
+      if (withKeys) yield* this.#missing(context)
+      yield* this.#judgeGhosts()
+      yield* this.#configBlobs.check(context)
+    } finally {
+      await judges?.close()
+    }
+  }
+
+  async *#states(verifier: ObjectVerifier, concurrency: number): AsyncGenerator<Finding> {
+    for await (const [subject, outcome] of this.#objects('state', verifier, concurrency)) {
+      if (outcome.notes) this.#book.add(subject.mac!, outcome.notes)
+      else this.#book.isWhole = false
+      yield* this.#tell(outcome.findings)
+    }
+  }
+
+  *#subjects(resource: Resource): Generator<Subject> {
+    const {only = () => true} = this.#options
+    for (let index = 0; index < this.#tags.size; index++) {
+      const subject = this.#tags.subject(index)
+      if (subject?.resource !== resource) continue
+      if (resource !== 'packfile' || only(subject.mac!)) yield subject
+    }
+  }
+
+  *#tell(findings: readonly Finding[]): Generator<Finding> {
+    for (const found of findings) {
+      if (found.kind === 'manifest-missing') this.#ghosts.push(found)
+      else yield found
+    }
+  }
+}
+
+function changed({object, tag}: Pick<Finding, 'object' | 'tag'>, how: string): Finding {
+  return finding('changed-while-reading', `${tag}: ${how}`, {object, tag})
+}

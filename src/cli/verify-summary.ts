@@ -1,0 +1,33 @@
+import type {Tier, VerifySummary} from '../checker/index.js'
+
+import {VERDICT_TEXTS} from './findings.js'
+import {humanCount, humanSize, plural, table} from './format.js'
+
+const TIER_TEXTS: Readonly<Record<Tier, string>> = {
+  data: 'data: digests, MACs, every blob and every reference',
+  digest: 'digest: every byte against its digest, nothing inside',
+  mac: 'mac: digests, MACs, states and the indexes of packfiles, blobs not',
+}
+
+/** What a person reads last of a verification. */
+export function verifyLines(summary: VerifySummary): string[] {
+  const {bytesRead, findings, kinds, nextSteps, notChecked, tier, verdict, verified} = summary
+  const rows = [
+    ['tier', TIER_TEXTS[tier]],
+    ['verified', `${plural(verified.objects, 'object')}, ${humanSize(verified.bytes)} (${humanSize(bytesRead)} read)`],
+    ...notChecked.map((text) => ['not checked', text]),
+    ['found', `${plural(findings.error, 'error')}, ${plural(findings.warning, 'warning')}, ${findings.info} info`],
+    ...Object.entries(kinds).map(([kind, number]) => ['', `${String(number).padStart(6)}  ${kind}`]),
+    ...snapshotRows(summary),
+    ['verdict', VERDICT_TEXTS[verdict]],
+  ]
+  const steps = nextSteps.map((step, index) => `  ${index + 1}. ${step}`)
+  return [...table(rows), ...(steps.length > 0 ? ['', 'next steps', ...steps] : [])]
+}
+
+function snapshotRows({snapshots}: VerifySummary): string[][] {
+  if (!snapshots) return []
+  const {damaged, total} = snapshots
+  const rows = damaged.map((id) => ['', id])
+  return [['snapshots', `${humanCount(damaged.length)} of ${humanCount(total)} damaged`], ...rows]
+}
