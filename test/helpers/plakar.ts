@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process'
 import {
   accessSync,
   constants,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,7 +12,7 @@ import {
   rmSync,
 } from 'node:fs'
 import {tmpdir} from 'node:os'
-import {delimiter, join} from 'node:path'
+import {basename, delimiter, join} from 'node:path'
 
 /** What one plakar command printed and how it ended. */
 export interface PlakarResult {
@@ -80,6 +81,14 @@ export function pluginProcessesOf(home: string): string[] {
   })
 }
 
+/** plakar takes a package by its name's form only: another name is a copy's. */
+function namedAsPackage(path: string, folder: string): string {
+  if (/^\w+_v[^_]+_[^_]+_[^_]+\.ptar$/.test(basename(path))) return path
+  const copy = join(folder, `oci_v0.0.1_${process.platform}_${process.arch === 'x64' ? 'amd64' : process.arch}.ptar`)
+  copyFileSync(path, copy)
+  return copy
+}
+
 /**
  * A new home with `plugin` (a .ptar package) installed. Its path is short: plakar's socket lies below it and a Unix
  * socket's path may have no more than 107 bytes.
@@ -128,7 +137,7 @@ export async function startPlakar(program: string, plugin?: string): Promise<Pla
     // Alone, as a command of its own: it notes the wish and ends.
     await plakar.run(['-disable-security-check'])
     if (plugin) {
-      const added = await plakar.run(['pkg', 'add', plugin])
+      const added = await plakar.run(['pkg', 'add', namedAsPackage(plugin, home)])
       if (added.status !== 0) throw new Error(`plakar pkg add failed: ${added.stdout}${added.stderr}`)
     }
   } catch (error) {
