@@ -1,0 +1,85 @@
+import type {Finding, FindingKind} from '../../checker/findings.js'
+import type {Repository} from '../../registry/interfaces.js'
+import type {Source} from '../sources/source.js'
+import type {StepDraft} from './draft.js'
+import type {RepairPlan, RepairStep, TagState, Unfixable} from './types.js'
+
+import {SEVERITIES} from '../../checker/findings.js'
+import {CONFIG_TAG} from '../../kloset/resource.js'
+import {tagStateOf} from '../tag-state.js'
+
+/** Kinds below an error that a plan does something about. */
+const ALSO: ReadonlySet<FindingKind> = new Set(['lock-stale', 'packfile-unknown', 'size-unstated'])
+
+/** Kinds that say that not everything was seen. */
+const GAPS: ReadonlySet<FindingKind> = new Set(['list-incomplete', 'unreachable'])
+
+/** What a plan is made of, while it is made. */
+export class PlanBook {
+  readonly #drafts: StepDraft[] = []
+  readonly #notes: string[] = []
+  readonly #relies = new Map<string, TagState>()
+  readonly #sources: readonly Source[]
+  readonly #unfixable: Unfixable[] = []
+
+  constructor(sources: readonly Source[]) {
+    this.#sources = sources
+  }
+
+  get locations(): readonly string[] {
+    return this.#sources.map(({kind, location}) => (kind === 'self' ? 'the store itself' : location))
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes
+  }
+
+  get relies(): RepairPlan['relies'] {
+    return Object.fromEntries(this.#relies)
+  }
+
+  get sources(): RepairPlan['sources'] {
+    return this.#sources.map(({kind, location}) => ({kind, location}))
+  }
+
+  get unfixable(): readonly Unfixable[] {
+    return this.#unfixable
+  }
+
+  add(...drafts: readonly StepDraft[]): void {
+    this.#drafts.push(...drafts)
+  }
+
+  lose(...unfixable: readonly Unfixable[]): void {
+    this.#unfixable.push(...unfixable)
+  }
+
+  note(...notes: readonly string[]): void {
+    for (const note of notes) if (!this.#notes.includes(note)) this.#notes.push(note)
+  }
+
+  /** Remembers what a tag leads to, before anything is decided about it. */
+  async rely(repository: Repository, tag: string, signal: AbortSignal | undefined): Promise<void> {
+    if (!this.#relies.has(tag)) this.#relies.set(tag, await tagStateOf(repository, tag, {signal}))
+  }
+
+  /** The steps in their order, with what their plan relies on. */
+  steps(): readonly RepairStep[] {
+    const ordered = this.#drafts.toSorted((a, b) => a.order - b.order || (a.tag < b.tag ? -1 : 1))
+    const tags = new Set([CONFIG_TAG, ...ordered.map(({tag}) => tag)])
+    for (const tag of this.#relies.keys()) if (!tags.has(tag)) this.#relies.delete(tag)
+    return ordered.map(({order: _, ...step}, index) => ({...step, id: index + 1}))
+  }
+
+  /** Whether the plan does something about a finding; what else its reader should know is noted. */
+  take(finding: Finding): boolean {
+    const {kind, message} = finding
+    if (GAPS.has(kind)) {
+      this.note(`Not seen, so not planned for: ${message}. Run it again when it can be.`)
+      return false
+    }
+
+    if (kind === 'lock-held') this.note(`In use: ${message}. The plan cannot be applied while it is held.`)
+    return SEVERITIES[kind] === 'error' || ALSO.has(kind)
+  }
+}

@@ -1,0 +1,144 @@
+import type {Finding, FindingKind} from '../../checker/findings.js'
+import type {Digest} from '../../registry/digest.js'
+import type {CallOptions, Repository} from '../../registry/interfaces.js'
+import type {ObjectName} from '../proof.js'
+import type {StoreKeys} from '../store-keys.js'
+import type {RepairAction} from './types.js'
+
+import {hasCode, isNotFound} from '../../errors.js'
+import {readObjectManifest} from '../../kloset/object-manifest.js'
+import {ANNOTATION} from '../../registry/media-types.js'
+import {meaningOf} from '../../kloset/resource.js'
+import {judgeObject} from '../proof.js'
+import {openUnchecked} from '../quarantine.js'
+import {looseLayerOf} from '../sources/self-source.js'
+import {findCopy, type FindOptions} from './find-copy.js'
+import {type SoundCopy} from './overlay.js'
+
+/** An object with what was found about it. */
+export interface Patient extends ObjectName {
+  readonly findings: readonly Finding[]
+}
+
+export type Diagnosis =
+  | {readonly action: RepairAction; readonly copy: SoundCopy; readonly kind: 'heal'}
+  | {readonly kind: 'lost'; readonly layer: Digest | undefined; readonly reason: string}
+  | {readonly kind: 'sound'}
+
+/** Kinds for which a manifest is written anew although the object's bytes are right. */
+const MANIFEST_WRONG: ReadonlySet<FindingKind> = new Set(['manifest-malformed', 'size-mismatch', 'size-unstated'])
+
+export interface HealOptions extends FindOptions {
+  readonly keys: StoreKeys | undefined
+  readonly repository: Repository
+}
+
+interface Manifest {
+  /** Whether readers take it, and it says nothing wrong. */
+  readonly isSound: boolean
+  readonly layer: Digest | undefined
+}
+
+/** Finds out what is wrong with an object and what would heal it with the least change. Reads only. */
+export async function diagnose(patient: Patient, options: HealOptions): Promise<Diagnosis> {
+  const {repository, signal} = options
+  const manifest = await lookAtManifest(patient, options)
+  const own = manifest.layer && (await lookAtContent(patient, manifest.layer, options))
+  if (own?.isSound) {
+    if (manifest.isSound) return {kind: 'sound'}
+    const {copy} = own
+    return {action: {kind: 'rewrite-manifest', layer: copy.digest, size: copy.size}, copy, kind: 'heal'}
+  }
+
+  const found = await findCopy({...patient, digest: manifest.layer}, options)
+  if (!found) return {kind: 'lost', layer: manifest.layer, reason: reasonOf(patient, own?.problem)}
+  const {copy, origin} = found
+  const there = copy.manifest && (await hasManifest(repository, copy.manifest, copy.digest, signal))
+  const stored = copy.digest === manifest.layer ? undefined : await lookAtContent(patient, copy.digest, options)
+  if (there && (stored?.isSound ?? false)) {
+    return {action: {kind: 'retag', layer: copy.digest, manifest: copy.manifest!}, copy, kind: 'heal'}
+  }
+
+  if (stored?.isSound) {
+    return {action: {kind: 'rewrite-manifest', layer: copy.digest, size: copy.size}, copy, kind: 'heal'}
+  }
+
+  const force = (copy.digest === manifest.layer && own !== undefined) || stored !== undefined
+  const action: RepairAction =
+    manifest.isSound && copy.digest === manifest.layer
+      ? {digest: copy.digest, force, from: origin, kind: 'put-blob'}
+      : {force, from: origin, kind: 'put-object'}
+  return {action, copy, kind: 'heal'}
+}
+
+function reasonOf({findings}: Patient, problem: string | undefined): string {
+  const first = findings[0]?.message ?? 'it is damaged'
+  return problem === undefined ? first : `${first}; ${problem}`
+}
+
+async function lookAtManifest(
+  {findings, resource, tag}: Patient,
+  {keys, repository, signal}: HealOptions,
+): Promise<Manifest> {
+  try {
+    const fetched = await repository.manifests.get(tag, {signal})
+    try {
+      const {annotations, layer} = readObjectManifest(fetched, tag)
+      const name = annotations[ANNOTATION.refName]
+      // Written for another tag of the store. What it holds is that one's, unless the content itself can be asked.
+      if (name !== undefined && name !== tag && meaningOf(name).kind !== 'foreign') {
+        return {isSound: false, layer: resource === 'packfile' && keys?.contents.areKnown ? layer : undefined}
+      }
+
+      return {isSound: findings.every(({kind}) => !MANIFEST_WRONG.has(kind)), layer}
+    } catch (error) {
+      if (!hasCode(error, 'STORE_FORMAT') && !hasCode(error, 'PROTOCOL')) throw error
+      return {isSound: false, layer: looseLayerOf(fetched.bytes)}
+    }
+  } catch (error) {
+    if (isNotFound(error) || hasCode(error, 'INTEGRITY') || hasCode(error, 'PROTOCOL')) {
+      return {isSound: false, layer: undefined}
+    }
+
+    throw error
+  }
+}
+
+interface Content {
+  readonly copy: SoundCopy
+  readonly isSound: boolean
+  readonly problem: string | undefined
+}
+
+/** What the store itself has under a digest; none when it has nothing there. */
+async function lookAtContent(
+  name: ObjectName,
+  digest: Digest,
+  {keys, onBytes, repository, signal}: HealOptions,
+): Promise<Content | undefined> {
+  const found = await openUnchecked(repository, digest, signal)
+  if (!found) return undefined
+  const judged = await judgeObject(name, found.stream, {keys, size: found.size})
+  onBytes?.(judged.size)
+  const problem = judged.digest === digest ? judged.problem : `its bytes have the digest ${judged.digest}`
+  const open = async (options: CallOptions = {}) =>
+    repository.blobs.fetch({digest, mediaType: 'application/octet-stream', size: judged.size}, options)
+  return {copy: {digest, name: name.tag, open, size: judged.size}, isSound: problem === undefined, problem}
+}
+
+async function hasManifest(
+  repository: Repository,
+  manifest: Digest,
+  layer: Digest,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    return readObjectManifest(await repository.manifests.get(manifest, {signal}), manifest).layer === layer
+  } catch (error) {
+    if (isNotFound(error) || ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].some((code) => hasCode(error, code as 'INTEGRITY'))) {
+      return false
+    }
+
+    throw error
+  }
+}

@@ -1,0 +1,111 @@
+import {resolve} from 'node:path'
+
+import type {CallOptions, Repository} from '../registry/interfaces.js'
+import type {ApplyOptions, ApplyResult} from './apply/apply.js'
+import type {ApplyContext} from './apply/context.js'
+import type {Unlock} from './plan/find-config.js'
+import type {SealedPlan} from './plan/plan-file.js'
+
+import {InvalidArgumentError, KlosetOciError} from '../errors.js'
+import {applyPlan} from './apply/apply.js'
+import {undoPlan, type UndoResult} from './apply/undo.js'
+import {Journal} from './journal.js'
+import {findConfig, ownConfig} from './plan/find-config.js'
+import {lockPlan} from './plan-lock.js'
+import {Quarantine} from './quarantine.js'
+import {openSource} from './sources/open-sources.js'
+import {SelfSource} from './sources/self-source.js'
+import {type Source} from './sources/source.js'
+
+export interface RunOptions extends ApplyOptions, CallOptions {
+  /** Opens the plan's store, its sources and the quarantine. */
+  readonly openRepository: (
+    location: string,
+    options: {readonly create?: boolean; readonly readOnly?: boolean},
+  ) => Promise<Repository>
+  /** Where the plan lies: its journal and, by default, its quarantine lie beside it. */
+  readonly planPath: string
+  /** Where what is replaced is kept. Default: a layout beside the plan. */
+  readonly quarantine?: string | undefined
+  readonly unlock: Unlock
+}
+
+export function journalPathOf(planPath: string): string {
+  return `${planPath}.journal`
+}
+
+/**
+ * Carries a plan out, or on from where an earlier run stopped.
+ * @throws LockedError when the plan or the store is in use
+ * @throws KlosetOciError `INVALID_ARGUMENT` when the store has changed since the plan was made
+ */
+export async function applyRepair(sealed: SealedPlan, options: RunOptions): Promise<ApplyResult> {
+  return withContext(sealed, options, async (context) => applyPlan(context, options))
+}
+
+/**
+ * Puts back what a plan's steps have replaced or removed.
+ * @throws KlosetOciError `NOT_FOUND` when nothing of the plan was done
+ */
+export async function undoRepair(sealed: SealedPlan, options: RunOptions): Promise<UndoResult> {
+  return withContext(sealed, options, async (context) => {
+    if (context.journal.quarantine === undefined) {
+      throw new KlosetOciError('NOT_FOUND', `${options.planPath}: nothing of this plan was done: there is no journal`)
+    }
+
+    return undoPlan(context, options)
+  })
+}
+
+async function withContext<T>(
+  sealed: SealedPlan,
+  options: RunOptions,
+  work: (context: ApplyContext) => Promise<T>,
+): Promise<T> {
+  const {openRepository, planPath, signal, unlock} = options
+  const {plan} = sealed
+  const unlockPlan = await lockPlan(planPath)
+  const toClose: {close(): Promise<void>}[] = []
+  try {
+    const journal = await Journal.open(journalPathOf(planPath), sealed.id)
+    toClose.push(journal)
+    const repository = await openRepository(plan.store, {})
+    toClose.push(repository)
+    const kept = await openRepository(quarantineOf(sealed, journal, options), {create: true})
+    toClose.push(kept)
+    const sources: Source[] = []
+    for (const {kind, location} of plan.sources) {
+      const source =
+        kind === 'self'
+          ? new SelfSource(repository, undefined)
+          : await openSource(location, async (text) => openRepository(text, {readOnly: true}))
+      sources.push(source)
+      if (kind !== 'self') toClose.push(source)
+    }
+
+    const keys =
+      (await ownConfig(repository, unlock, {signal})) ??
+      (await findConfig(repository, {expected: undefined, signal, sources, unlock}))?.keys
+    const quarantine = new Quarantine(kept, sealed.id)
+    return await work({journal, keys, quarantine, repository, sealed, signal, sources})
+  } finally {
+    for (const one of toClose.toReversed()) await one.close()
+    await unlockPlan()
+  }
+}
+
+/** @throws InvalidArgumentError when it would lie in the store, or not where the first run began it */
+function quarantineOf({plan}: SealedPlan, journal: Journal, {planPath, quarantine}: RunOptions): string {
+  const location = quarantine ?? journal.quarantine ?? `oci-layout:${resolve(planPath)}.quarantine`
+  if (journal.quarantine !== undefined && location !== journal.quarantine) {
+    throw new InvalidArgumentError(`the quarantine of this plan is ${journal.quarantine}: what it replaces is kept there`)
+  }
+
+  if (location === plan.store) {
+    throw new InvalidArgumentError('the quarantine cannot be the store itself', {
+      suggestions: ['Give --quarantine another repository or a layout, or leave it away.'],
+    })
+  }
+
+  return location
+}

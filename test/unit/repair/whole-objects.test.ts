@@ -1,0 +1,67 @@
+import {expect} from 'chai'
+import {readFileSync} from 'node:fs'
+
+import {flipBit} from '../../helpers/damage.js'
+import {RepairRig} from '../../helpers/repair-rig.js'
+
+describe('repair of whole objects', function () {
+  this.timeout(60_000)
+
+  async function repaired(rig: RepairRig): Promise<void> {
+    const result = await rig.apply()
+    expect(result.failed, JSON.stringify(result.steps)).to.equal(0)
+    const {findings, summary} = await rig.check()
+    expect(summary.verdict, JSON.stringify(findings)).to.equal('clean')
+  }
+
+  it('puts a missing blob back under the manifest that names it', async () => {
+    const rig = new RepairRig('plaintext')
+    const [tag] = rig.tagsOf('packfiles')
+    const manifest = rig.entryOf(tag!).digest
+    rig.editBlob(rig.layerOf(tag!), () => undefined)
+    const plan = await rig.plan([rig.mirror])
+    expect(plan.steps.map(({action, tag: of}) => [action.kind, of])).to.deep.equal([['put-blob', tag]])
+    await repaired(rig)
+    expect(rig.entryOf(tag!).digest).to.equal(manifest)
+  })
+
+  it('puts sound bytes in the place of damaged ones, and keeps those', async () => {
+    const rig = new RepairRig('plaintext')
+    const [tag] = rig.tagsOf('packfiles')
+    const layer = rig.layerOf(tag!)
+    rig.editBlob(layer, (bytes) => flipBit(bytes, 12_345))
+    const damaged = readFileSync(rig.pathOf(layer))
+    const plan = await rig.plan([rig.mirror])
+    expect(plan.steps[0]!.action).to.include({force: true, kind: 'put-blob'})
+    await repaired(rig)
+    expect(rig.keeps(damaged)).to.equal(true)
+  })
+
+  it('writes an object again whose tag, manifest and bytes have gone', async () => {
+    for (const kind of ['packfiles', 'state'] as const) {
+      const rig = new RepairRig('plaintext')
+      const [tag] = rig.tagsOf(kind)
+      const layer = rig.layerOf(tag!)
+      const {digest} = rig.entryOf(tag!)
+      rig.editBlob(layer, () => undefined)
+      rig.editBlob(digest, () => undefined)
+      rig.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
+      const plan = await rig.plan([rig.mirror])
+      expect(plan.steps.map(({action}) => action.kind), kind).to.deep.equal(['put-object'])
+      await repaired(rig)
+    }
+  })
+
+  it('undoes what it has done', async () => {
+    const rig = new RepairRig('plaintext')
+    const [tag] = rig.tagsOf('packfiles')
+    const {digest} = rig.entryOf(tag!)
+    rig.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
+    await rig.plan([rig.mirror])
+    await repaired(rig)
+    const result = await rig.undo()
+    expect(result).to.include({failed: 0, undone: 1})
+    expect(rig.entryOf(tag!)).to.equal(undefined)
+    await repaired(rig)
+  })
+})
