@@ -95,6 +95,12 @@ export class Journal {
     return file
   }
 
+  #damaged(how: string): StoreFormatError {
+    return new StoreFormatError(`${this.#path}: the journal ${how}`, {
+      suggestions: ['Keep it and the quarantine, and make a new plan under another name.'],
+    })
+  }
+
   async #read(planId: string): Promise<void> {
     const text = await fileOperation('read', this.#path, async () => {
       const file = await open(this.#path, 'r+').catch((error: unknown) => {
@@ -126,12 +132,6 @@ export class Journal {
     }
 
     if (text !== '' && this.#quarantine === undefined) throw this.#damaged('does not say which plan it belongs to')
-  }
-
-  #damaged(how: string): StoreFormatError {
-    return new StoreFormatError(`${this.#path}: the journal ${how}`, {
-      suggestions: ['Keep it and the quarantine, and make a new plan under another name.'],
-    })
   }
 
   #take(event: JournalEvent): void {
@@ -187,7 +187,7 @@ function next(progress: StepProgress, event: StepEvent): StepProgress {
     }
 
     case 'writing': {
-      return {...progress, after: [...new Set([...progress.after, ...event.after])]}
+      return {...progress, after: [...new Set([...event.after, ...progress.after])]}
     }
 
     default: {

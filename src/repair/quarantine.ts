@@ -8,8 +8,8 @@ import {CONFIG_BLOB, CONFIG_DESCRIPTOR, readObjectManifest} from '../kloset/obje
 import {type Digest, digestOf, isDigest, parseDigest} from '../registry/digest.js'
 import {MAX_MANIFEST_BYTES, parseImageManifest} from '../registry/manifest.js'
 import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
-import {bufferSource, readableOf} from '../util/content-source.js'
 import {collect} from '../util/collect.js'
+import {bufferSource, readableOf} from '../util/content-source.js'
 import {spool} from '../util/spool.js'
 import {tagStateOf} from './tag-state.js'
 
@@ -118,7 +118,12 @@ export class Quarantine {
   async stage(name: string, tag: string, bytes: Uint8Array, {signal}: CallOptions = {}): Promise<Descriptor> {
     const content = {digest: digestOf(bytes), mediaType: MEDIA_TYPE.octetStream, size: bytes.length}
     await this.#repository.blobs.push(content, bufferSource(bytes), {signal})
-    await this.#write(name, {content, layer: content.digest, manifest: undefined, state: 'absent', tag}, undefined, signal)
+    await this.#write(
+      name,
+      {content, layer: content.digest, manifest: undefined, state: 'absent', tag},
+      undefined,
+      signal,
+    )
     return content
   }
 

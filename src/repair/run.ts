@@ -10,8 +10,8 @@ import {InvalidArgumentError, KlosetOciError} from '../errors.js'
 import {applyPlan} from './apply/apply.js'
 import {undoPlan, type UndoResult} from './apply/undo.js'
 import {Journal} from './journal.js'
-import {findConfig, ownConfig} from './plan/find-config.js'
 import {lockPlan} from './plan-lock.js'
+import {findConfig, ownConfig} from './plan/find-config.js'
 import {Quarantine} from './quarantine.js'
 import {openSource} from './sources/open-sources.js'
 import {SelfSource} from './sources/self-source.js'
@@ -98,7 +98,9 @@ async function withContext<T>(
 function quarantineOf({plan}: SealedPlan, journal: Journal, {planPath, quarantine}: RunOptions): string {
   const location = quarantine ?? journal.quarantine ?? `oci-layout:${resolve(planPath)}.quarantine`
   if (journal.quarantine !== undefined && location !== journal.quarantine) {
-    throw new InvalidArgumentError(`the quarantine of this plan is ${journal.quarantine}: what it replaces is kept there`)
+    throw new InvalidArgumentError(
+      `the quarantine of this plan is ${journal.quarantine}: what it replaces is kept there`,
+    )
   }
 
   if (location === plan.store) {

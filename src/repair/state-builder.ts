@@ -34,7 +34,15 @@ export function* entriesOf(state: Mac, {index, mac: packfile}: IndexedPackfile):
 }
 
 /** A state's bytes, in its envelope, as plakar takes them. */
-export async function buildState({extra = [], keys, mac, packfiles, parent, serial, timestamp}: NewState): Promise<Buffer> {
+export async function buildState({
+  extra = [],
+  keys,
+  mac,
+  packfiles,
+  parent,
+  serial,
+  timestamp,
+}: NewState): Promise<Buffer> {
   function* entries(): Generator<WritableEntry> {
     yield* extra
     for (const packfile of packfiles) yield* entriesOf(mac, packfile)

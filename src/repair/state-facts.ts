@@ -49,7 +49,7 @@ export async function readStateFacts(
     }
 
     decoder?.end()
-    if (!decoder || !checker.finish(copy.name).authentic) return undefined
+    if (!decoder || !checker.finish(copy.name).authentic) return
     return {name: names.size === 1 ? [...names][0] : undefined, packfiles}
   })
 }

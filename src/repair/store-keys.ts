@@ -1,8 +1,8 @@
 import type {Codec} from '../kloset/codec/codec.js'
 import type {Secret} from '../kloset/codec/secret.js'
 
-import {codecOf} from '../checker/decoder.js'
 import {ContentKeys} from '../checker/content-keys.js'
+import {codecOf} from '../checker/decoder.js'
 import {checkCanary} from '../kloset/codec/encryption.js'
 import {type Configuration, hashingOf, macKeyOf} from '../kloset/configuration.js'
 

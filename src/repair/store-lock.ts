@@ -138,14 +138,18 @@ export class StoreLock {
     try {
       const bytes = await collect(await this.#store.get('lock', mac, {signal}), {limit: MAX_LOCK_BYTES, what: tag})
       const {codec, contents} = this.#keys
-      const {data} = await contents.lend('lock', async (hasher) => openEnvelope(bytes, {hasher, resource: 'lock', what: tag}))
+      const {data} = await contents.lend('lock', async (hasher) =>
+        openEnvelope(bytes, {hasher, resource: 'lock', what: tag}),
+      )
       const lock = decodeLock(codec!.decode(data, MAX_LOCK_BYTES), tag)
       if (isStale(lock, clock.now())) return undefined
       const kind = lock.exclusive ? 'exclusive' : 'shared'
       return {isUnsure: false, mac, who: `${lock.hostname.slice(0, 80)} (${kind})`}
     } catch (error) {
       if (isNotFound(error)) return undefined
-      const isUnsound = error instanceof KlosetOciError && ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT', 'VERSION'].includes(error.code)
+      const isUnsound =
+        error instanceof KlosetOciError &&
+        ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT', 'VERSION'].includes(error.code)
       if (!isUnsound) throw error
       return {isUnsure: true, mac, who: `a lock that cannot be read (${messageOf(error)})`}
     }
@@ -163,7 +167,10 @@ export class StoreLock {
     const {codec, contents} = this.#keys
     if (!codec) {
       throw new KlosetOciError('UNAUTHORIZED', 'an encrypted store is locked with its passphrase', {
-        suggestions: ['Give it with --passphrase-file or PLAKAR_PASSPHRASE.', 'Or make sure that nothing else uses the store, and give --no-lock.'],
+        suggestions: [
+          'Give it with --passphrase-file or PLAKAR_PASSPHRASE.',
+          'Or make sure that nothing else uses the store, and give --no-lock.',
+        ],
       })
     }
 
@@ -171,7 +178,9 @@ export class StoreLock {
     const version = makeVersion(1, 0, 0)
     const lock = {exclusive: true, hostname: `${OWN_HOST}${hostname()}`, timestamp: timestampFromMillis(now), version}
     const data = codec.encode(encodeLock(lock))
-    const bytes = await contents.lend('lock', async (hasher) => sealEnvelope(data, {hasher: hasher!, resource: 'lock', version}))
+    const bytes = await contents.lend('lock', async (hasher) =>
+      sealEnvelope(data, {hasher: hasher!, resource: 'lock', version}),
+    )
     await this.#store.put('lock', this.mac, bufferSource(bytes), {durable: false, signal})
     this.#refreshed = now
   }
@@ -182,10 +191,18 @@ const OWN_HOST = 'kloset-oci@'
 function lockedBy(location: string, others: readonly Holder[]): LockedError {
   const [first] = others
   const unsure = others.some(({isUnsure}) => isUnsure)
-  return new LockedError(`${location}: in use: ${others.map(({who}) => who).slice(0, 5).join(', ')}`, {
-    facts: {lock: first!.mac, locks: others.length},
-    suggestions: unsure
-      ? ['A lock that cannot be read may be anybody\'s: look with `gc-check`, make sure that nothing uses the store, and remove it with `rm … lock MAC --force`.']
-      : ['Wait until it is over, or give --lock-wait SECONDS.'],
-  })
+  return new LockedError(
+    `${location}: in use: ${others
+      .map(({who}) => who)
+      .slice(0, 5)
+      .join(', ')}`,
+    {
+      facts: {lock: first!.mac, locks: others.length},
+      suggestions: unsure
+        ? [
+            "A lock that cannot be read may be anybody's: look with `gc-check`, make sure that nothing uses the store, and remove it with `rm … lock MAC --force`.",
+          ]
+        : ['Wait until it is over, or give --lock-wait SECONDS.'],
+    },
+  )
 }

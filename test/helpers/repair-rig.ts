@@ -10,8 +10,8 @@ import {unlock} from '../../src/kloset/codec/kdf.js'
 import {type Configuration} from '../../src/kloset/configuration.js'
 import {openRepository} from '../../src/registry/open.js'
 import {
-  type ApplyResult,
   applyRepair,
+  type ApplyResult,
   encodePlan,
   openSource,
   type PlanOptions,
@@ -92,12 +92,12 @@ export class RepairRig {
     writeFileSync(path, JSON.stringify({...index, manifests: edit(index.manifests)}))
   }
 
-  entryOf(tag: string): IndexEntry {
-    return this.entries().find(({annotations}) => annotations['org.opencontainers.image.ref.name'] === tag)!
-  }
-
   entries(): IndexEntry[] {
     return (JSON.parse(readFileSync(join(this.root, 'index.json'), 'utf8')) as {manifests: IndexEntry[]}).manifests
+  }
+
+  entryOf(tag: string): IndexEntry {
+    return this.entries().find(({annotations}) => annotations['org.opencontainers.image.ref.name'] === tag)!
   }
 
   /** Whether the quarantine has these bytes. */

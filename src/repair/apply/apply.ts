@@ -15,7 +15,8 @@ export interface ApplyOptions extends LockingOptions {
 
 /** What became of one step. */
 export interface StepResult {
-  readonly error?: undefined | {readonly code: string; readonly message: string; readonly suggestions: readonly string[]}
+  readonly error?:
+    undefined | {readonly code: string; readonly message: string; readonly suggestions: readonly string[]}
   readonly id: number
   readonly kind: RepairStep['action']['kind']
   /** `before`: an earlier run had done it. */

@@ -1,5 +1,5 @@
-import type {Origin, RepairStep} from '../plan/types.js'
 import type {Spooled} from '../../util/spool.js'
+import type {Origin, RepairStep} from '../plan/types.js'
 import type {ApplyContext} from './context.js'
 
 import {hasCode, isNotFound, messageOf, NotFoundError} from '../../errors.js'
@@ -23,7 +23,10 @@ export async function fetchCopy(step: RepairStep, origin: Origin, context: Apply
     try {
       const spooled = await spool(await copy.open({signal}), {signal})
       if (`sha256:${spooled.sha256}` === origin.digest) {
-        const {problem} = await judgeObject(wanted, spooled.open() as AsyncIterable<unknown>, {keys, size: spooled.size})
+        const {problem} = await judgeObject(wanted, spooled.open() as AsyncIterable<unknown>, {
+          keys,
+          size: spooled.size,
+        })
         if (problem === undefined) return spooled
         why = `has a damaged copy: ${problem}`
       }

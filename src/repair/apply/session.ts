@@ -40,7 +40,7 @@ export async function lockStore(context: ApplyContext, options: LockingOptions):
     clock,
     ignore,
     keys,
-    onTaken: async (mac) => {
+    async onTaken(mac) {
       if (journal.lock !== mac) await journal.add({event: 'locked', mac})
     },
     signal,

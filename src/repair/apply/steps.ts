@@ -74,8 +74,7 @@ async function putBlob(step: RepairStep, {digest, force, from}: Action<'put-blob
   const copy = await fetchCopy(step, from, context)
   try {
     const target = {digest, mediaType: MEDIA_TYPE.octetStream, size: copy.size}
-    if (force) await replaceBlob(target, copy, context)
-    else await repository.blobs.push(target, copy, {signal})
+    await (force ? replaceBlob(target, copy, context) : repository.blobs.push(target, copy, {signal}))
     const {size} = await repository.blobs.resolve(digest, {signal})
     if (size !== copy.size) throw new IntegrityError(`${digest}: has ${size} bytes after the write`, {facts: {digest}})
     return await tagStateOf(repository, step.tag, {signal})
@@ -87,8 +86,9 @@ async function putBlob(step: RepairStep, {digest, force, from}: Action<'put-blob
 async function putConfigBlob(step: RepairStep, {digest, force}: Action<'put-config-blob'>, context: ApplyContext) {
   const {repository, signal} = context
   if (digest !== CONFIG_DESCRIPTOR.digest) throw changed(step, `${digest} is not the shared config blob`)
-  if (force) await replaceBlob(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), context)
-  else await repository.blobs.push(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), {signal})
+  await (force
+    ? replaceBlob(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), context)
+    : repository.blobs.push(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), {signal}))
   return tagStateOf(repository, step.tag, {signal})
 }
 

@@ -13,7 +13,8 @@ import {type LockingOptions, lockStore} from './session.js'
 
 /** What became of the undoing of one step. */
 export interface UndoneStep {
-  readonly error?: undefined | {readonly code: string; readonly message: string; readonly suggestions: readonly string[]}
+  readonly error?:
+    undefined | {readonly code: string; readonly message: string; readonly suggestions: readonly string[]}
   readonly id: number
   readonly kind: RepairStep['action']['kind']
   /** Why it was left as it is. */
@@ -98,7 +99,9 @@ async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome
   const record = await quarantine.load(before.record, {signal})
   if (now === record.state) {
     const isBlobOnly = step.action.kind === 'put-blob' || step.action.kind === 'put-config-blob'
-    return isBlobOnly ? {reason: 'only blobs were written, and they are what their digest says', state: now} : {state: now}
+    return isBlobOnly
+      ? {reason: 'only blobs were written, and they are what their digest says', state: now}
+      : {state: now}
   }
 
   if (!progress.after.includes(now)) return {reason: `${step.tag} leads to ${now}: somebody else has changed it since`}

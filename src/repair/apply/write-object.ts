@@ -1,3 +1,5 @@
+import {finished} from 'node:stream/promises'
+
 import type {Descriptor} from '../../registry/descriptor.js'
 import type {ContentSource} from '../../util/content-source.js'
 import type {RepairStep} from '../plan/types.js'
@@ -66,10 +68,9 @@ export async function replaceBlob(target: Descriptor, source: ContentSource, con
 /** Whether the store now gives the bytes whose digest it is. */
 async function isSound(target: Descriptor, {repository, signal}: ApplyContext): Promise<boolean> {
   try {
-    // eslint-disable-next-line no-empty -- the stream checks itself
-    for await (const _ of await repository.blobs.fetch(target, {signal})) {
-    }
-
+    // The stream checks itself.
+    const stream = await repository.blobs.fetch(target, {signal})
+    await finished(stream.resume())
     return true
   } catch (error) {
     if (hasCode(error, 'INTEGRITY') || isNotFound(error)) return false

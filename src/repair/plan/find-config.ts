@@ -11,9 +11,9 @@ import {MAX_CONFIG_BYTES} from '../../kloset/store.js'
 import {type Digest, digestOf} from '../../registry/digest.js'
 import {collect} from '../../util/collect.js'
 import {readableOf} from '../../util/content-source.js'
-import {type ObjectName, judgeObject} from '../proof.js'
-import {type StoreKeys, storeKeys} from '../store-keys.js'
+import {judgeObject, type ObjectName} from '../proof.js'
 import {copyOf} from '../sources/store-source.js'
+import {type StoreKeys, storeKeys} from '../store-keys.js'
 import {type FoundCopy} from './find-copy.js'
 
 /** Objects of the store that a candidate is held against. */
@@ -119,7 +119,9 @@ async function prove({
     }
 
     for await (const copy of source.copies({...sample, digest: sample.layer}, {signal})) {
-      const judged = await judgeObject(sample, await copy.open({signal}), {keys: undefined, size: copy.size}).catch(passOver)
+      const judged = await judgeObject(sample, await copy.open({signal}), {keys: undefined, size: copy.size}).catch(
+        passOver,
+      )
       if (judged?.digest === sample.layer) return 'same-store'
     }
   }
@@ -168,6 +170,10 @@ async function bytesOf(copy: Copy, signal: AbortSignal | undefined): Promise<Buf
 function passOver(error: unknown): undefined {
   if (isNotFound(error)) return
   const codes = ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT', 'UNAUTHORIZED'] as const
-  if (error instanceof KlosetOciError && codes.some((code) => hasCode(error, code) && error.facts['status'] === undefined)) return
+  if (
+    error instanceof KlosetOciError &&
+    codes.some((code) => hasCode(error, code) && error.facts['status'] === undefined)
+  )
+    return
   throw error
 }

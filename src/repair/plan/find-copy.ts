@@ -8,9 +8,9 @@ import {hasCode, isNotFound} from '../../errors.js'
 import {judgeObject} from '../proof.js'
 
 export interface FindOptions extends CallOptions {
-  readonly keys: StoreKeys | undefined
   /** Whether a source is a copy of this store by its CONFIG: what counts where no MAC can be checked. */
   readonly isSameStore: (source: number) => Promise<boolean>
+  readonly keys: StoreKeys | undefined
   readonly onBytes?: ((count: number) => void) | undefined
   readonly sources: readonly Source[]
 }
@@ -23,8 +23,13 @@ export interface FoundCopy {
 
 /** The first sound copy in the order of the sources; those that are damaged themselves are passed over. */
 export async function findCopy(wanted: Wanted, options: FindOptions): Promise<FoundCopy | undefined> {
-  for await (const found of soundCopies(wanted, options)) return found
-  return undefined
+  let first: FoundCopy | undefined
+  for await (const found of soundCopies(wanted, options)) {
+    first = found
+    if (first) break
+  }
+
+  return first
 }
 
 /** Every sound copy, the likeliest first. @yields copies, each read to its end */

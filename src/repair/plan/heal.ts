@@ -7,8 +7,8 @@ import type {RepairAction} from './types.js'
 
 import {hasCode, isNotFound} from '../../errors.js'
 import {readObjectManifest} from '../../kloset/object-manifest.js'
-import {ANNOTATION} from '../../registry/media-types.js'
 import {meaningOf} from '../../kloset/resource.js'
+import {ANNOTATION} from '../../registry/media-types.js'
 import {judgeObject} from '../proof.js'
 import {openUnchecked} from '../quarantine.js'
 import {looseLayerOf} from '../sources/self-source.js'
@@ -135,7 +135,10 @@ async function hasManifest(
   try {
     return readObjectManifest(await repository.manifests.get(manifest, {signal}), manifest).layer === layer
   } catch (error) {
-    if (isNotFound(error) || ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].some((code) => hasCode(error, code as 'INTEGRITY'))) {
+    if (
+      isNotFound(error) ||
+      ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].some((code) => hasCode(error, code as 'INTEGRITY'))
+    ) {
       return false
     }
 

@@ -84,6 +84,16 @@ export class OverlayRepository implements Repository {
     await this.#base.ping(options)
   }
 
+  async *tags(options?: CallOptions): AsyncGenerator<string> {
+    const left = new Set(this.#manifests.keys())
+    for await (const tag of this.#base.tags(options)) {
+      left.delete(tag)
+      if (!this.#hidden.has(tag)) yield tag
+    }
+
+    yield* left
+  }
+
   /** The same, and what lies in the storage, where the base can list it. */
   withStorage(): Repository {
     const base = this.#base
@@ -98,16 +108,6 @@ export class OverlayRepository implements Repository {
       ...(canListBlobs(base) && {blobDigests: (options?: CallOptions) => base.blobDigests(options)}),
       ...(canListManifests(base) && {manifestDigests: (options?: CallOptions) => base.manifestDigests(options)}),
     }
-  }
-
-  async *tags(options?: CallOptions): AsyncGenerator<string> {
-    const left = new Set(this.#manifests.keys())
-    for await (const tag of this.#base.tags(options)) {
-      left.delete(tag)
-      if (!this.#hidden.has(tag)) yield tag
-    }
-
-    yield* left
   }
 
   async #fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {

@@ -38,7 +38,9 @@ export function encodePlan(plan: RepairPlan): Buffer {
 }
 
 export function idOf(plan: RepairPlan): string {
-  return createHash('sha256').update(JSON.stringify(sorted(plan))).digest('hex')
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(plan)))
+    .digest('hex')
 }
 
 /**
@@ -73,7 +75,9 @@ export function decodePlan(bytes: Uint8Array, what: string): SealedPlan {
     throw notPlan(what, `its schema is ${actual}, expected ${PLAN_SCHEMA}`)
   }
 
-  const actual = createHash('sha256').update(JSON.stringify(sorted({...content, schema}))).digest('hex')
+  const actual = createHash('sha256')
+    .update(JSON.stringify(sorted({...content, schema})))
+    .digest('hex')
   if (sha256 !== actual) {
     throw new StoreFormatError(`${what}: the plan was changed after it was made`, {
       facts: {actual, expected: isString(sha256) ? sha256.slice(0, 80) : 'none'},
@@ -273,12 +277,10 @@ class Decoder {
   #unfixable(json: JsonObject): Unfixable {
     const {paths, reason, snapshots, tag} = json
     return {
-      paths: this.#list(paths, 'paths').map(
-        (one): LostPath => ({
-          path: this.#text(one['path'], 'paths: path'),
-          snapshot: this.#mac(one['snapshot'], 'paths: snapshot'),
-        }),
-      ),
+      paths: this.#list(paths, 'paths').map((one): LostPath => ({
+        path: this.#text(one['path'], 'paths: path'),
+        snapshot: this.#mac(one['snapshot'], 'paths: snapshot'),
+      })),
       reason: this.#text(reason, 'unfixable: reason'),
       snapshots: snapshots === 'unknown' ? snapshots : this.#macs(snapshots, 'snapshots'),
       tag: this.#text(tag, 'unfixable: tag'),

@@ -1,5 +1,5 @@
 import type {Finding} from '../../checker/findings.js'
-import type {PlanContext} from './planner.js'
+import type {PlanContext} from './context.js'
 
 import {isNotFound, KlosetOciError} from '../../errors.js'
 import {LOCK_TTL_MS} from '../../kloset/lock.js'
@@ -20,7 +20,7 @@ export async function planLocks(findings: readonly Finding[], context: PlanConte
   }
 
   for (const [tag, found] of byTag) {
-    const mac = found[0]!.object!.mac
+    const {mac} = found[0]!.object!
     await book.rely(repository, tag, signal)
     const isStale = found.some(({kind}) => kind === 'lock-stale')
     const written = isStale ? undefined : await writtenAt(tag, context)
@@ -48,7 +48,8 @@ async function writtenAt(tag: string, {repository, signal}: PlanContext): Promis
     return Number.isNaN(written) ? undefined : written
   } catch (error) {
     if (isNotFound(error)) return undefined
-    if (error instanceof KlosetOciError && ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].includes(error.code)) return undefined
+    if (error instanceof KlosetOciError && ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].includes(error.code))
+      return undefined
     throw error
   }
 }

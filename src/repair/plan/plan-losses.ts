@@ -1,5 +1,5 @@
+import type {PlanContext} from './context.js'
 import type {LostObject} from './plan-objects.js'
-import type {PlanContext} from './planner.js'
 
 /** Says what stays lost, and what it costs. */
 export async function planLosses(lost: readonly LostObject[], {book}: PlanContext): Promise<void> {

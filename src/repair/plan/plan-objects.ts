@@ -1,7 +1,7 @@
 import pMap from 'p-map'
 
 import type {Finding} from '../../checker/findings.js'
-import type {PlanContext} from './planner.js'
+import type {PlanContext} from './context.js'
 
 import {CONFIG_DESCRIPTOR} from '../../kloset/object-manifest.js'
 import {CONFIG_TAG, meaningOf} from '../../kloset/resource.js'
@@ -68,7 +68,7 @@ export async function planObjects(findings: readonly Finding[], context: PlanCon
 
 /** Damaged objects with all that was found about each. */
 function patientsOf(findings: readonly Finding[]): Patient[] {
-  const patients = new Map<string, {findings: Finding[]} & Patient>()
+  const patients = new Map<string, Patient & {findings: Finding[]}>()
   for (const finding of findings) {
     const {kind, object, tag} = finding
     if (!object || tag === undefined || object.resource === 'lock' || kind === 'packfile-unknown') continue

@@ -1,16 +1,16 @@
 import type {Finding} from '../../checker/findings.js'
 import type {Mac} from '../../kloset/mac.js'
 import type {Clock} from '../../util/clock.js'
+import type {PlanContext} from './context.js'
 import type {Patient} from './heal.js'
 import type {LostObject, Outcome} from './plan-objects.js'
-import type {PlanContext} from './planner.js'
 
 import {gcCheck} from '../../checker/gc-check.js'
 import {KlosetOciError} from '../../errors.js'
 import {BLOB_TYPES} from '../../kloset/blob-type.js'
-import {tagStateOf} from '../tag-state.js'
 import {packfileIndexOf} from '../packfile-access.js'
 import {readStateFacts} from '../state-facts.js'
+import {tagStateOf} from '../tag-state.js'
 import {draft} from './draft.js'
 import {diagnose} from './heal.js'
 import {planObjects} from './plan-objects.js'
@@ -35,7 +35,9 @@ export async function planStates(
 ): Promise<readonly LostObject[]> {
   const {keys, overlay} = options
   const lost = first.lost.filter(({patient}) => patient.resource !== 'state')
-  const lostStates = new Map(first.lost.filter(({patient}) => patient.resource === 'state').map((one) => [one.patient.tag, one]))
+  const lostStates = new Map(
+    first.lost.filter(({patient}) => patient.resource === 'state').map((one) => [one.patient.tag, one]),
+  )
   let unknown = unknownIn(findings)
   if (!keys?.codec) {
     loseStates(lostStates.values(), 'and without the passphrase no new one can be made', options)
@@ -101,7 +103,9 @@ async function fromSources(unknown: Set<Mac>, options: StateOptions): Promise<Se
         })
         const told = facts?.packfiles.filter((mac) => unknown.has(mac)) ?? []
         if (told.length === 0) continue
-        const why = {message: `${name.tag}: has no tag, and tells of ${told.length} packfiles that no other state knows`}
+        const why = {
+          message: `${name.tag}: has no tag, and tells of ${told.length} packfiles that no other state knows`,
+        }
         await book.rely(repository, name.tag, signal)
         const diagnosis = await diagnose({...name, findings: []}, options)
         if (diagnosis.kind !== 'heal') continue
@@ -130,7 +134,7 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
   }
 
   const {packfiles, snapshots} = await readable(unknown, options)
-  const [named] = lost.filter(({patient}) => patient.mac && snapshots.has(patient.mac))
+  const named = lost.find(({patient}) => patient.mac && snapshots.has(patient.mac))
   const target = named ?? lost[0]!
   for (const {patient, reason} of lost) {
     const why = [{message: reason}, ...patient.findings.slice(1)]
@@ -169,7 +173,11 @@ async function readable(
       for (const {mac, type} of index) if (type === BLOB_TYPES.snapshot) snapshots.add(mac)
       packfiles.push(packfile)
     } catch (error) {
-      if (!(error instanceof KlosetOciError) || !['DAMAGE', 'INTEGRITY', 'NOT_FOUND', 'STORE_FORMAT'].includes(error.code)) throw error
+      if (
+        !(error instanceof KlosetOciError) ||
+        !['DAMAGE', 'INTEGRITY', 'NOT_FOUND', 'STORE_FORMAT'].includes(error.code)
+      )
+        throw error
       book.note(`packfile ${packfile}: its index cannot be read, so no new state can tell of it: ${error.message}`)
     }
   }

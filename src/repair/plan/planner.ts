@@ -1,8 +1,9 @@
 import type {Finding} from '../../checker/findings.js'
+import type {Digest} from '../../registry/digest.js'
 import type {CallOptions, Repository} from '../../registry/interfaces.js'
 import type {Clock} from '../../util/clock.js'
 import type {Source} from '../sources/source.js'
-import type {HealOptions} from './heal.js'
+import type {PlanContext} from './context.js'
 
 import {finding} from '../../checker/failures.js'
 import {type CheckProgress, gcCheck} from '../../checker/gc-check.js'
@@ -14,12 +15,12 @@ import {SelfSource} from '../sources/self-source.js'
 import {passOver} from '../sources/store-source.js'
 import {PlanBook} from './book.js'
 import {findConfig, ownConfig, type Unlock} from './find-config.js'
-import {SameStore} from './same-store.js'
 import {OverlayRepository} from './overlay.js'
 import {planLocks} from './plan-locks.js'
 import {planLosses} from './plan-losses.js'
 import {planObjects} from './plan-objects.js'
 import {planStates} from './plan-states.js'
+import {SameStore} from './same-store.js'
 import {PLAN_SCHEMA, type RepairPlan} from './types.js'
 
 const CONFIG = {resource: 'config', tag: CONFIG_TAG} as const
@@ -43,23 +44,21 @@ export interface PlanProgress {
   readonly phase: 'check' | 'objects' | 'states'
 }
 
-/** What planning works with. */
-export interface PlanContext extends HealOptions {
-  readonly book: PlanBook
-  readonly concurrency: number
-  readonly now: number
-  readonly onObject: () => void
-  readonly overlay: OverlayRepository
-  readonly self: SelfSource
-}
-
 /**
  * Looks at a store and at the sources, and says what would bring it back, the least destructive first. Nothing is
  * written, in the store or in the sources.
  * @throws what `gcCheck` throws: a repository without a store, or that cannot be reached
  */
 export async function planRepair(repository: Repository, options: PlanOptions): Promise<RepairPlan> {
-  const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, deep = true, onProgress, signal, sources, unlock} = options
+  const {
+    clock = systemClock,
+    concurrency = DEFAULT_CONCURRENCY,
+    deep = true,
+    onProgress,
+    signal,
+    sources,
+    unlock,
+  } = options
   const overlay = new OverlayRepository(repository)
   const own = await ownConfig(repository, unlock, {signal})
   const found = own ? undefined : await lostConfig(repository, options)
@@ -133,11 +132,13 @@ async function lostConfig(repository: Repository, {signal, sources, unlock}: Pla
   return findConfig(repository, {expected, signal, sources: [self, ...sources], unlock})
 }
 
-async function expectedConfig(repository: Repository, signal: AbortSignal | undefined) {
+async function expectedConfig(repository: Repository, signal: AbortSignal | undefined): Promise<Digest | undefined> {
+  let expected: Digest | undefined
   try {
-    return readObjectManifest(await repository.manifests.get(CONFIG_TAG, {signal}), CONFIG_TAG).layer
+    expected = readObjectManifest(await repository.manifests.get(CONFIG_TAG, {signal}), CONFIG_TAG).layer
   } catch (error) {
     passOver(error)
-    return undefined
   }
+
+  return expected
 }

@@ -31,7 +31,8 @@ export class FsStoreSource implements Source {
   async close(): Promise<void> {}
 
   async *copies({mac, resource}: Wanted): AsyncGenerator<Copy> {
-    const paths = resource === 'config' ? [join(this.#root, 'CONFIG')] : mac === undefined ? [] : this.#paths(resource, mac)
+    const paths =
+      resource === 'config' ? [join(this.#root, 'CONFIG')] : mac === undefined ? [] : this.#paths(resource, mac)
     for (const path of paths) {
       const copy = await fileCopy(path)
       if (copy) yield copy

@@ -66,25 +66,8 @@ export class SelfSource implements Source {
 
     if (wanted.resource === 'config') yield* this.#configs
     for (const {copy, mac, resource} of await this.#index(options)) {
-      if (resource === wanted.resource && (resource === 'config' || (mac !== undefined && mac === wanted.mac))) yield copy
-    }
-  }
-
-  /** Looks for configurations without a tag, where the storage can be listed. */
-  async learnConfigs(options: CallOptions = {}): Promise<void> {
-    const repository = this.#repository
-    if (canListManifests(repository)) {
-      for await (const {digest} of repository.manifestDigests(options)) {
-        const found = await this.#inManifest(digest, options)
-        if (found && found.size <= MAX_CONFIG_BYTES && (await this.#holdsConfig(found, options))) this.#note(CONFIG_TAG, digest)
-      }
-    }
-
-    if (!canListBlobs(repository)) return
-    for await (const {digest, size} of repository.blobDigests(options)) {
-      if (size > MAX_CONFIG_BYTES) continue
-      const copy = await copyOf(repository, digest, {...options, name: digest})
-      if (copy && (await this.#holdsConfig(copy, options))) this.#configs.push(copy)
+      if (resource === wanted.resource && (resource === 'config' || (mac !== undefined && mac === wanted.mac)))
+        yield copy
     }
   }
 
@@ -104,6 +87,25 @@ export class SelfSource implements Source {
     }
   }
 
+  /** Looks for configurations without a tag, where the storage can be listed. */
+  async learnConfigs(options: CallOptions = {}): Promise<void> {
+    const repository = this.#repository
+    if (canListManifests(repository)) {
+      for await (const {digest} of repository.manifestDigests(options)) {
+        const found = await this.#inManifest(digest, options)
+        if (found && found.size <= MAX_CONFIG_BYTES && (await this.#holdsConfig(found, options)))
+          this.#note(CONFIG_TAG, digest)
+      }
+    }
+
+    if (!canListBlobs(repository)) return
+    for await (const {digest, size} of repository.blobDigests(options)) {
+      if (size > MAX_CONFIG_BYTES) continue
+      const copy = await copyOf(repository, digest, {...options, name: digest})
+      if (copy && (await this.#holdsConfig(copy, options))) this.#configs.push(copy)
+    }
+  }
+
   async *states(options: CallOptions = {}): AsyncGenerator<ObjectName> {
     for (const tag of this.#manifests.keys()) {
       const meaning = meaningOf(tag)
@@ -113,27 +115,6 @@ export class SelfSource implements Source {
     for (const {mac, resource} of await this.#index(options)) {
       if (resource === 'state' && mac !== undefined) yield {mac, resource, tag: tagOf('state', mac)}
     }
-  }
-
-  /** What the loose blobs and the manifests without a name hold, read once. */
-  async #index(options: CallOptions): Promise<readonly Loose[]> {
-    if (this.#loose) return this.#loose
-    const loose: Loose[] = []
-    for (const digest of this.#unnamed) {
-      const copy = await this.#inManifest(digest, options)
-      const known = copy && (await this.#identify(copy, options))
-      if (known) loose.push(known)
-    }
-
-    for (const digest of this.#blobs) {
-      if (loose.length >= MAX_LOOSE) break
-      const copy = await copyOf(this.#repository, digest, {...options, name: digest})
-      const known = copy && (await this.#identify(copy, options))
-      if (known) loose.push(known)
-    }
-
-    this.#loose = loose
-    return loose
   }
 
   async #holdsConfig(copy: Copy, options: CallOptions): Promise<boolean> {
@@ -157,6 +138,27 @@ export class SelfSource implements Source {
     } catch (error) {
       return passOver(error)
     }
+  }
+
+  /** What the loose blobs and the manifests without a name hold, read once. */
+  async #index(options: CallOptions): Promise<readonly Loose[]> {
+    if (this.#loose) return this.#loose
+    const loose: Loose[] = []
+    for (const digest of this.#unnamed) {
+      const copy = await this.#inManifest(digest, options)
+      const known = copy && (await this.#identify(copy, options))
+      if (known) loose.push(known)
+    }
+
+    for (const digest of this.#blobs) {
+      if (loose.length >= MAX_LOOSE) break
+      const copy = await copyOf(this.#repository, digest, {...options, name: digest})
+      const known = copy && (await this.#identify(copy, options))
+      if (known) loose.push(known)
+    }
+
+    this.#loose = loose
+    return loose
   }
 
   async #inManifest(manifest: Digest, options: CallOptions): Promise<Copy | undefined> {

@@ -66,6 +66,10 @@ export async function copyOf(
 
 /** What a source has and cannot give is as good as not there. A source that cannot be reached at all is an error. */
 export function passOver(error: unknown): undefined {
-  if (isNotFound(error) || ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].some((code) => hasCode(error, code as 'DAMAGE'))) return
+  if (
+    isNotFound(error) ||
+    ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].some((code) => hasCode(error, code as 'DAMAGE'))
+  )
+    return
   throw error
 }

@@ -4,21 +4,21 @@ import {readFileSync} from 'node:fs'
 import {flipBit} from '../../helpers/damage.js'
 import {RepairRig} from '../../helpers/repair-rig.js'
 
+async function repaired(rig: RepairRig): Promise<void> {
+  const result = await rig.apply()
+  expect(result.failed, JSON.stringify(result.steps)).to.equal(0)
+  const {findings, summary} = await rig.check()
+  expect(summary.verdict, JSON.stringify(findings)).to.equal('clean')
+}
+
 describe('repair of whole objects', function () {
   this.timeout(60_000)
-
-  async function repaired(rig: RepairRig): Promise<void> {
-    const result = await rig.apply()
-    expect(result.failed, JSON.stringify(result.steps)).to.equal(0)
-    const {findings, summary} = await rig.check()
-    expect(summary.verdict, JSON.stringify(findings)).to.equal('clean')
-  }
 
   it('puts a missing blob back under the manifest that names it', async () => {
     const rig = new RepairRig('plaintext')
     const [tag] = rig.tagsOf('packfiles')
     const manifest = rig.entryOf(tag!).digest
-    rig.editBlob(rig.layerOf(tag!), () => undefined)
+    rig.editBlob(rig.layerOf(tag!), () => {})
     const plan = await rig.plan([rig.mirror])
     expect(plan.steps.map(({action, tag: of}) => [action.kind, of])).to.deep.equal([['put-blob', tag]])
     await repaired(rig)
@@ -43,11 +43,14 @@ describe('repair of whole objects', function () {
       const [tag] = rig.tagsOf(kind)
       const layer = rig.layerOf(tag!)
       const {digest} = rig.entryOf(tag!)
-      rig.editBlob(layer, () => undefined)
-      rig.editBlob(digest, () => undefined)
+      rig.editBlob(layer, () => {})
+      rig.editBlob(digest, () => {})
       rig.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
       const plan = await rig.plan([rig.mirror])
-      expect(plan.steps.map(({action}) => action.kind), kind).to.deep.equal(['put-object'])
+      expect(
+        plan.steps.map(({action}) => action.kind),
+        kind,
+      ).to.deep.equal(['put-object'])
       await repaired(rig)
     }
   })

@@ -1,0 +1,115 @@
+import {Flags} from '@oclif/core'
+
+import {AtomicFile} from '../../cli/atomic-file.js'
+import {describe} from '../../cli/describe.js'
+import {humanCount, humanSize, plural} from '../../cli/format.js'
+import {passphraseFlags} from '../../cli/passphrase.js'
+import {absoluteLocation, planLines, RepairCommand, unlocker} from '../../cli/repair.js'
+import {storeArg} from '../../cli/store-command.js'
+import {EXIT} from '../../exit-codes.js'
+import {encodePlan, idOf, openSource, type PlanProgress, planRepair, type RepairPlan} from '../../repair/index.js'
+
+export interface RepairPlanResult {
+  readonly id: string
+  readonly output: string
+  readonly plan: RepairPlan
+}
+
+export default class Plan extends RepairCommand {
+  static override args = {store: storeArg}
+
+  static override description = describe(
+    `Looks at a store and writes down what would bring it back, step by step, the least destructive first: why, what is read,
+what is written, what is kept aside, and what the risk is. Copies are looked for in the store itself and in every --from,
+in their order, and each is read and checked before it is promised. Nothing is changed; \`repair apply\` does what the plan
+says. The status is 65 when something stays lost whatever is done.`,
+    EXIT.damage,
+    EXIT.notFound,
+  )
+
+  static override examples = [
+    {
+      command:
+        '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main --from oci://mirror.example/backups/main -o plan.json',
+      description: 'with a mirror',
+    },
+    {
+      command:
+        '<%= config.bin %> <%= command.id %> oci-layout:./store.oci --from fs:///mnt/plakar --from ./rescued -o plan.json',
+      description: "with plakar's own copy on a disk, and a folder of rescued files",
+    },
+  ]
+
+  static override flags = {
+    from: Flags.string({
+      default: [],
+      description: 'where copies are looked for: oci://…, oci-layout:PATH, fs://PATH of plakar, or a folder',
+      helpValue: 'SOURCE',
+      multiple: true,
+    }),
+    output: Flags.string({
+      char: 'o',
+      description: 'file that the plan is written to',
+      helpValue: 'PLAN',
+      required: true,
+    }),
+    quick: Flags.boolean({description: 'look at presence and sizes only: damage inside objects is not seen'}),
+    ...passphraseFlags,
+  }
+
+  static override summary = 'say what would repair a store, and change nothing'
+
+  async run(): Promise<RepairPlanResult> {
+    const {args, flags} = await this.parse(Plan)
+    const open = await this.opener(flags)
+    const progress = await this.startProgress(flags)
+    const closing: {close(): Promise<void>}[] = []
+    const file = await AtomicFile.create(flags.output)
+    try {
+      const repository = await open(absoluteLocation(args.store), {readOnly: true})
+      closing.push(repository)
+      const sources = []
+      for (const from of flags.from) {
+        const source = await openSource(from, async (location) => open(absoluteLocation(location), {readOnly: true}))
+        sources.push(source)
+        closing.push(source)
+      }
+
+      const plan = await planRepair(repository, {
+        concurrency: flags.concurrency,
+        deep: !flags.quick,
+        onProgress: (state) => progress.update(progressText(state)),
+        signal: this.signal,
+        sources,
+        unlock: unlocker(flags, this.signal),
+      })
+      progress.stop()
+      await file.write(encodePlan(plan))
+      await file.commit()
+      if (plan.unfixable.length > 0) this.exitWith(EXIT.damage)
+      else if (plan.notes.some((note) => note.startsWith('Not seen'))) this.exitWith(EXIT.unavailable)
+      this.print(...planLines(plan), summaryOf(plan, flags.output))
+      return {id: idOf(plan), output: flags.output, plan}
+    } catch (error) {
+      await file.discard()
+      throw error
+    } finally {
+      for (const one of closing.toReversed()) await one.close()
+    }
+  }
+}
+
+function progressText({check, objects, phase}: PlanProgress): string {
+  if (phase === 'check' && check) {
+    const read = check.bytes > 0 ? `, ${humanSize(check.bytes)} read` : ''
+    return `looking at the store: ${humanCount(check.done)}${read}`
+  }
+
+  return `looking for copies: ${plural(objects, 'object')}`
+}
+
+function summaryOf({steps, unfixable}: RepairPlan, output: string): string {
+  if (steps.length === 0 && unfixable.length === 0) return `nothing to repair (${output})`
+  const lost = unfixable.length > 0 ? `, ${plural(unfixable.length, 'object')} stay lost` : ''
+  return `${plural(steps.length, 'step')}${lost}: read ${output}, then kloset-oci repair apply ${output}`
+}
