@@ -8,6 +8,7 @@ import type {Repository} from '../../src/registry/interfaces.js'
 import {collectGcCheck} from '../../src/checker/index.js'
 import {unlock} from '../../src/kloset/codec/kdf.js'
 import {type Configuration} from '../../src/kloset/configuration.js'
+import {KlosetStore} from '../../src/kloset/store.js'
 import {openRepository} from '../../src/registry/open.js'
 import {
   applyRepair,
@@ -71,10 +72,8 @@ export class RepairRig {
   /** Everything that is wrong with the store. */
   async check({deep = true} = {}) {
     return this.withRepository(async (repository) => {
-      const configuration = await import('../../src/kloset/store.js').then(async ({KlosetStore}) =>
-        new KlosetStore(repository).configuration().catch(() => {}),
-      )
-      const secret = configuration && (await unlockGolden(configuration))
+      const configuration = await new KlosetStore(repository).configuration().catch(() => null)
+      const secret = configuration ? await unlockGolden(configuration) : undefined
       return collectGcCheck(repository, {clock: LATER, deep, secret})
     })
   }
