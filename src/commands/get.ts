@@ -62,7 +62,10 @@ appears under its name only when that held.`,
       description: 'write to this file, whole or not at all; - is standard output',
       helpValue: 'FILE',
     }),
-    range: Flags.string({description: 'only LENGTH bytes from OFFSET on', helpValue: 'OFFSET:LENGTH'}),
+    range: Flags.string({
+      description: 'only LENGTH bytes from OFFSET on, cut at the end of the object',
+      helpValue: 'OFFSET:LENGTH',
+    }),
   }
 
   static override summary = 'read one object, or a part of it'

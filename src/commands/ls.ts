@@ -19,6 +19,7 @@ export interface LsResult {
   readonly counts: Counts
   /** Bytes of the objects listed; known only with --long. */
   readonly size?: number
+  readonly store: string
 }
 
 export default class Ls extends StoreCommand {
@@ -77,8 +78,8 @@ RESOURCE is given. Lines are printed as they come, so that a store of any size i
       if (totalOf(counts) === 0) throw nothingThere(store.location, counts.foreign)
       if (sums.broken > 0) this.exitWith(EXIT.damage)
       const {broken, count, size} = sums
-      const result: LsResult = {broken, count, counts, ...(long && {size})}
-      if (json) await this.endJson({...result})
+      const result: LsResult = {broken, count, counts, ...(long && {size}), store: store.location}
+      if (json) await this.endJson({...result, store: undefined})
       else if (countOnly) this.print(...countLines(counts, resource))
       this.#remarks(result, args.store)
       return result

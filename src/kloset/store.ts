@@ -201,22 +201,24 @@ export class KlosetStore {
     if (lower.length >= 64) return parseMac(lower)
     if (!/^[\da-f]+$/.test(lower))
       throw new InvalidArgumentError(`not the beginning of a MAC: "${prefix.slice(0, 80)}"`)
-    const found: Mac[] = []
+    let count = 0
+    const shown: Mac[] = []
     for await (const mac of this.list(resource, options)) {
-      if (mac.startsWith(lower)) found.push(mac)
+      if (!mac.startsWith(lower)) continue
+      count += 1
+      if (shown.length < MAX_CANDIDATES) shown.push(mac)
     }
 
-    const [first] = found
+    const [first] = shown
     if (first === undefined) {
       throw new NotFoundError(`${this.location}: no ${resource} begins with ${lower}`, {
         facts: {prefix: lower, resource},
       })
     }
 
-    if (found.length === 1) return first
-    const shown = found.slice(0, MAX_CANDIDATES)
-    throw new InvalidArgumentError(`${found.length} ${resource}s begin with ${lower}`, {
-      facts: {candidates: shown.join(' '), count: found.length, prefix: lower, resource},
+    if (count === 1) return first
+    throw new InvalidArgumentError(`${count} ${resource}s begin with ${lower}`, {
+      facts: {candidates: shown.join(' '), count, prefix: lower, resource},
       suggestions: shown.map((mac) => `Did you mean ${mac}?`),
     })
   }

@@ -4,6 +4,7 @@ import {type ErrorCode, KlosetOciError} from '../errors.js'
 import {type Clock, systemClock} from '../util/clock.js'
 import {isObject, isString} from '../util/json.js'
 import {plainText, redactUrl} from './redact.js'
+import {httpsAdvice} from './reference.js'
 import {discard, readBounded} from './transport/body.js'
 import {parseRetryAfter} from './transport/retry-after.js'
 
@@ -208,9 +209,9 @@ function messageFor({attempts, diagnostics, method, note, status}: ResponseError
 }
 
 function suggestionsFor(options: ResponseErrorOptions): string[] {
-  const {diagnostics, note, now, retryAfterMs, status} = options
+  const {diagnostics, note, now, retryAfterMs, status, url} = options
   const suggestions: string[] = []
-  if (note === WRONG_SCHEME) suggestions.push('Leave --plain-http away.')
+  if (note === WRONG_SCHEME) suggestions.push(httpsAdvice(new URL(url).host))
   if (status === 401) suggestions.push('Log in with "kloset-oci login HOST", or check the user and password given.')
   if (status === 403) suggestions.push(forbiddenHint(diagnostics, note))
   if (status === 405)

@@ -104,6 +104,11 @@ export function originOf(registry: string, options: {readonly plainHttp?: boolea
   return new URL(`${plainHttp ? 'http' : 'https'}://${DOCKER_HUB.has(registry) ? DOCKER_HUB_HOST : registry}/`)
 }
 
+/** The next step where plain http was spoken to a host that may speak https. */
+export function httpsAdvice(host: string): string {
+  return `If ${host} serves https, ${isLoopback(host) ? 'say so with --no-plain-http' : 'leave --plain-http away'}.`
+}
+
 /** The name under which credential files and helpers keep the login of `registry`. */
 export function credentialKey(registry: string): string {
   return DOCKER_HUB.has(registry) ? DOCKER_HUB_KEY : registry

@@ -21,8 +21,9 @@ export function errnoOf(error: unknown): string | undefined {
  * A failure of the local file system as `LocalIoError`, with the path, the system's code and the next step.
  * Anything that does not come from the system passes through unchanged.
  * @param doing what was tried, as in "write"
+ * @param more next steps besides the usual one
  */
-export function localIoError(error: unknown, doing: string, path: string): Error {
+export function localIoError(error: unknown, doing: string, path: string, more: readonly string[] = []): Error {
   const errno = errnoOf(error)
   if (errno === undefined || !(error instanceof Error) || !('syscall' in error)) {
     return error instanceof Error ? error : new Error(messageOf(error))
@@ -32,7 +33,7 @@ export function localIoError(error: unknown, doing: string, path: string): Error
   return new LocalIoError(`cannot ${doing} ${path}: ${cause?.what ?? messageOf(error)}`, {
     cause: error,
     facts: {errno, path},
-    suggestions: cause ? [cause.next] : [],
+    suggestions: [...(cause ? [cause.next] : []), ...more],
   })
 }
 

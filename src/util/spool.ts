@@ -6,6 +6,7 @@ import {join} from 'node:path'
 
 import {throwIfAborted} from './abort.js'
 import {bufferSource, type ContentSource, readableOf} from './content-source.js'
+import {localIoError} from './fs-error.js'
 
 /** Kept in memory up to this; what is longer goes to a file. */
 const MEMORY_BYTES = 4 * 1024 * 1024
@@ -41,11 +42,11 @@ export async function spool(
       const chunk = Buffer.from(piece as Uint8Array)
       hash.update(chunk)
       size += chunk.length
-      if (file) await file.handle.writeFile(chunk)
+      if (file) await file.write(chunk)
       else memory.push(chunk)
       if (file || size <= MEMORY_BYTES) continue
       file = await SpoolFile.create(dir)
-      for (const kept of memory) await file.handle.writeFile(kept)
+      for (const kept of memory) await file.write(kept)
       memory = []
     }
   } catch (error) {
@@ -60,27 +61,44 @@ export async function spool(
 
 class SpoolFile {
   readonly handle: FileHandle
+  readonly #dir: string
   readonly #path: string | undefined
 
-  private constructor(handle: FileHandle, path: string | undefined) {
+  private constructor(handle: FileHandle, dir: string, path: string | undefined) {
     this.handle = handle
+    this.#dir = dir
     this.#path = path
   }
 
   static async create(dir: string): Promise<SpoolFile> {
     const path = join(dir, `kloset-oci-${randomBytes(8).toString('hex')}.spool`)
-    const handle = await open(path, 'wx+', 0o600)
+    const handle = await open(path, 'wx+', 0o600).catch((error: unknown) => {
+      throw spoolError(error, dir)
+    })
     const unlinked = await rm(path).then(
       () => true,
       () => false,
     )
-    return new SpoolFile(handle, unlinked ? undefined : path)
+    return new SpoolFile(handle, dir, unlinked ? undefined : path)
   }
 
   async dispose(): Promise<void> {
     await this.handle.close()
     if (this.#path !== undefined) await rm(this.#path, {force: true})
   }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.handle.writeFile(bytes)
+    } catch (error) {
+      throw spoolError(error, this.#dir)
+    }
+  }
+}
+
+/** The file has no name by then: the folder is what can be helped. */
+function spoolError(error: unknown, dir: string): Error {
+  return localIoError(error, 'write a temporary file in', dir, ['Or set TMPDIR to a folder that has room for it.'])
 }
 
 function fileOf(file: SpoolFile, size: number) {

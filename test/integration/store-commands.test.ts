@@ -149,6 +149,7 @@ for (const [name, open] of Object.entries(backends)) {
       expect(counted.json()).to.deep.include({
         count: 3,
         counts: {config: 1, foreign: 0, lock: 0, packfile: 1, state: 1},
+        store,
       })
     })
 

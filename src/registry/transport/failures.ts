@@ -1,5 +1,6 @@
 import {type ErrorOptions, type Facts, KlosetOciError, messageOf} from '../../errors.js'
 import {plainText, redactUrl} from '../redact.js'
+import {httpsAdvice} from '../reference.js'
 
 /** What kept an answer from coming. */
 export type TransportReason =
@@ -197,7 +198,7 @@ function explainWrongScheme(code: string, message: string, url: URL): Explanatio
   if (!secure && code.startsWith('HPE_')) {
     return {
       reason: 'protocol',
-      suggestions: [`If ${url.host} serves https, leave --plain-http away.`],
+      suggestions: [httpsAdvice(url.host)],
       what: 'the answer is not http: perhaps TLS is spoken there',
     }
   }
@@ -228,7 +229,7 @@ function explainNetwork(code: string, {host, hostname, protocol}: URL, answered:
     case 'ERR_STREAM_PREMATURE_CLOSE': {
       return {
         reason: 'reset',
-        ...(protocol === 'http:' && !answered && {suggestions: [`If ${host} serves https, leave --plain-http away.`]}),
+        ...(protocol === 'http:' && !answered && {suggestions: [httpsAdvice(host)]}),
         what: `the connection was closed before ${answered ? 'the answer was complete' : 'an answer came'}`,
       }
     }

@@ -4,13 +4,18 @@ import {readdirSync} from 'node:fs'
 import {Readable} from 'node:stream'
 import {buffer} from 'node:stream/consumers'
 
-import {hasCode} from '../../../src/errors.js'
+import {hasCode, type KlosetOciError} from '../../../src/errors.js'
 import {spool} from '../../../src/util/spool.js'
+import {systemError, withBroken} from '../../helpers/broken-fs.js'
 import {failureOf} from '../../helpers/failure.js'
 import {scratchDir} from '../../helpers/hooks.js'
 
 async function* pieces(bytes: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let offset = 0; offset < bytes.length; offset += length) yield bytes.subarray(offset, offset + length)
+}
+
+async function fullDisk(): Promise<never> {
+  throw systemError('ENOSPC', 'write')
 }
 
 describe('spool', () => {
@@ -51,6 +56,16 @@ describe('spool', () => {
 
     const error = await failureOf(spool(Readable.from(broken()), {dir}))
     expect((error as Error).message).to.equal('broken')
+    expect(readdirSync(dir)).to.deep.equal([])
+  })
+
+  it('says where there is no room, and what to do about it', async () => {
+    const dir = scratchDir('spool')
+    const error = await withBroken('handle.writeFile', fullDisk, async () =>
+      failureOf(spool(Readable.from(pieces(randomBytes(5_000_000), 1_000_000)), {dir})),
+    )
+    expect(error).to.deep.include({code: 'IO', facts: {errno: 'ENOSPC', path: dir}})
+    expect((error as KlosetOciError).suggestions.join(' ')).to.include('TMPDIR')
     expect(readdirSync(dir)).to.deep.equal([])
   })
 

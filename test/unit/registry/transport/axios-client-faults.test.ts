@@ -402,7 +402,7 @@ describe('requests that go wrong', function () {
       })
       const error = await failureOf(wire.client().send({method: 'GET', url}))
       expect(error.facts['reason']).to.equal('protocol')
-      expect(error.suggestions.join(' ')).to.contain('leave --plain-http away')
+      expect(error.suggestions.join(' ')).to.contain('say so with --no-plain-http')
     })
 
     it('survives headers beyond all limits', async function () {
