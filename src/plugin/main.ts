@@ -4,8 +4,8 @@ import {RpcServer} from './rpc/server.js'
 import {StoreService} from './service.js'
 import {HostPipe} from './stdio.js'
 
-/** How long unfinished work may take to clean up behind itself (uploads to cancel) once the host has gone. */
-const GRACE_MS = 2000
+/** How long unfinished work may take (deletes to finish, uploads to cancel) once the host has gone. */
+const GRACE_MS = 5000
 
 /**
  * Serves plakar over stdin and stdout until plakar closes them; then the process ends.
@@ -21,7 +21,7 @@ export function runPlugin(): void {
     if (leaving) return
     leaving = true
     code = exitCode
-    const busy = session.active > 0
+    const busy = session.active > 0 || service.busy
     session.close(reason)
     const exit = (): void => {
       // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit -- idle connections would keep us alive

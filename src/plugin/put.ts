@@ -42,6 +42,15 @@ export class Putter {
   }
 
   async put(call: Receiving): Promise<PutResult> {
+    try {
+      return await this.#put(call)
+    } catch (error) {
+      await drain(call)
+      throw error
+    }
+  }
+
+  async #put(call: Receiving): Promise<PutResult> {
     const first = await call.next()
     if (!first) throw invalidRequest('plakar sent an object without a name')
     const {chunk, mac: macBytes, type} = decodePut(first)
@@ -62,6 +71,15 @@ export class Putter {
         await source.dispose()
       }
     })
+  }
+}
+
+/** Lets the host send to its end: told earlier, it reports that it could not send, and not what it was told. */
+async function drain(call: Receiving): Promise<void> {
+  try {
+    while (await call.next());
+  } catch {
+    // The call was cancelled.
   }
 }
 

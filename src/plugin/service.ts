@@ -28,10 +28,14 @@ import {
   listBytes,
 } from './messages.js'
 import {openConfigured} from './open-store.js'
+import {OwnLocks} from './own-locks.js'
 import {Putter} from './put.js'
 import {macOf, resourceOf} from './resources.js'
 import {MAX_MESSAGE_BYTES} from './rpc/message-reader.js'
 import {RpcError, Status} from './rpc/status.js'
+
+/** How long a Close waits for plakar to ask for the removal of its lock. */
+const LOCK_WAIT_MS = 300
 
 export interface StoreServiceOptions {
   readonly clock?: Clock | undefined
@@ -56,9 +60,14 @@ type UnaryHandle = (request: Buffer, call: CallContext) => Promise<Buffer>
 /** The calls of plakar's storage protocol over one store. */
 export class StoreService {
   readonly #clock: Clock
+  /** Closed for all but deletes. */
+  #closed: Opened | undefined
+  /** Deletes under way, whoever still waits for them. */
+  readonly #deleting = new Set<Promise<void>>()
   readonly #env: NodeJS.ProcessEnv
   readonly #onRequest: RequestObserver | undefined
   #opened: Opened | undefined
+  readonly #ownLocks = new OwnLocks()
 
   constructor({clock = systemClock, env = process.env, onRequest}: StoreServiceOptions = {}) {
     this.#clock = clock
@@ -66,12 +75,19 @@ export class StoreService {
     this.#onRequest = onRequest
   }
 
-  /** Ends what is under way and frees the connections. */
+  /** Whether something is under way that outlives its call. */
+  get busy(): boolean {
+    return this.#deleting.size > 0
+  }
+
+  /** Waits for the deletes, ends what else is under way and frees the connections. */
   async close(): Promise<void> {
-    const opened = this.#opened
+    const closed = this.#opened ?? this.#closed
     this.#opened = undefined
-    opened?.reader.close()
-    await opened?.store.close()
+    this.#closed = undefined
+    closed?.reader.close()
+    await Promise.allSettled(this.#deleting)
+    await closed?.store.close()
   }
 
   /** The calls by their path. */
@@ -79,7 +95,7 @@ export class StoreService {
     const unary: Readonly<Record<string, UnaryHandle>> = {
       Close: async () => this.#close(),
       Create: async (request, call) => this.#create(request, call),
-      Delete: async (request, call) => this.#delete(request, call),
+      Delete: async (request) => this.#delete(request),
       Init: async (request) => this.#init(request),
       List: async (request, call) => this.#list(request, call),
       Mode: async (_, call) => this.#mode(call),
@@ -97,8 +113,13 @@ export class StoreService {
     return handlers
   }
 
+  /** plakar removes its lock beside its Close, and often after it: deletes are taken until it leaves. */
   async #close(): Promise<Buffer> {
-    await this.close()
+    this.#closed = this.#opened ?? this.#closed
+    this.#opened = undefined
+    this.#closed?.reader.close()
+    await this.#ownLocks.none(LOCK_WAIT_MS)
+    await Promise.allSettled(this.#deleting)
     return EMPTY_MESSAGE
   }
 
@@ -108,19 +129,21 @@ export class StoreService {
     return EMPTY_MESSAGE
   }
 
-  /** An object that is not there is deleted already: somebody else may have been first. */
-  async #delete(request: Buffer, {signal}: CallContext): Promise<Buffer> {
+  /**
+   * Goes on when the call is cancelled or plakar has left: plakar does not wait for the answer when it removes its lock,
+   * and a lock that stays keeps maintenance out for ten minutes.
+   */
+  async #delete(request: Buffer): Promise<Buffer> {
     const {mac: bytes, type} = decodeDelete(request)
     const resource = resourceOf(type)
     const mac = macOf(bytes)
-    const opened = this.#use()
-    forget(opened, resource, mac)
+    const work = remove(this.#opened ?? this.#closed ?? this.#use(), resource, mac)
+    this.#deleting.add(work)
+    if (resource === 'lock') this.#ownLocks.removed(mac)
     try {
-      await opened.store.delete(resource, mac, {signal})
-    } catch (error) {
-      if (!isNotFound(error)) throw error
+      await work
     } finally {
-      forget(opened, resource, mac)
+      this.#deleting.delete(work)
     }
 
     return EMPTY_MESSAGE
@@ -178,6 +201,7 @@ export class StoreService {
     const opened = this.#use()
     const {mac, resource, size} = await opened.putter.put(call)
     forget(opened, resource, mac)
+    if (resource === 'lock') this.#ownLocks.put(mac)
     return size
   }
 
@@ -191,6 +215,18 @@ export class StoreService {
       Status.FAILED_PRECONDITION,
       'the store is not open: plakar has not called Init, or has closed it',
     )
+  }
+}
+
+/** An object that is not there is deleted already: somebody else may have been first. */
+async function remove(opened: Opened, resource: Resource, mac: Mac): Promise<void> {
+  forget(opened, resource, mac)
+  try {
+    await opened.store.delete(resource, mac)
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+  } finally {
+    forget(opened, resource, mac)
   }
 }
 
