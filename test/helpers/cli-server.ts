@@ -1,6 +1,7 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
 
+import {watched} from './children.js'
 import {cleanEnv, PROGRAM} from './cli.js'
 
 export interface CliServer {
@@ -19,10 +20,12 @@ export async function cliServer(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CliServer> {
-  const child = spawn(process.execPath, [PROGRAM, 'serve', '--listen', '127.0.0.1:0', ...args], {
-    env: cleanEnv(env),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = watched(
+    spawn(process.execPath, [PROGRAM, 'serve', '--listen', '127.0.0.1:0', ...args], {
+      env: cleanEnv(env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  )
   let [output, errors] = ['', '']
   child.stderr.on('data', (chunk: Buffer) => {
     errors += chunk.toString()

@@ -1,6 +1,7 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {fileURLToPath} from 'node:url'
 
+import {watched} from './children.js'
 import {scratchDir} from './hooks.js'
 
 export const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
@@ -40,11 +41,9 @@ export function cleanEnv(extra: CliOptions['env'] = {}): NodeJS.ProcessEnv {
 
 /** Runs the built program as a process of its own, to its end. */
 export async function cli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    cwd: options.cwd,
-    env: cleanEnv(options.env),
-    stdio: 'pipe',
-  })
+  const child = watched(
+    spawn(process.execPath, [PROGRAM, ...args], {cwd: options.cwd, env: cleanEnv(options.env), stdio: 'pipe'}),
+  )
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   if (!options.raw) child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk))

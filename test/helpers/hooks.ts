@@ -2,6 +2,8 @@ import {cpSync, existsSync, mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
+import {killWatched} from './children.js'
+
 /** Folders of this run, gone at its end. */
 const scratch: string[] = []
 
@@ -27,8 +29,21 @@ export function goldenCopy(name: GoldenName): string {
   return copy
 }
 
+/** A run whose tests are over ends by itself within this time, unless something of theirs was left open. */
+const LEFT_OPEN_MS = 20_000
+
 export const mochaHooks = {
   afterAll() {
+    killWatched()
+    setTimeout(() => {
+      process.stderr.write(`the tests are over, and still open is: ${process.getActiveResourcesInfo().join(', ')}\n`)
+      // Behind mocha's own listener, which sets the status of the tests.
+      process.once('exit', () => {
+        process.exitCode = 1
+      })
+      // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit
+      process.exit(1)
+    }, LEFT_OPEN_MS).unref()
     for (const dir of scratch) rmSync(dir, {force: true, recursive: true})
   },
 }

@@ -5,6 +5,8 @@ import {accessSync, constants} from 'node:fs'
 import {delimiter, join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 
+import {watched} from './children.js'
+
 /** Path of an external program, when it is on PATH. */
 export function findPeer(name: string): string | undefined {
   return (process.env['PATH'] ?? '')
@@ -45,13 +47,18 @@ export function runPeer(
   options: {readonly env?: NodeJS.ProcessEnv; readonly input?: string} = {},
 ): Promise<PeerResult> {
   return new Promise((resolve) => {
-    const child = execFile(program, args, {env: {...process.env, ...options.env}}, (error, stdout, stderr) => {
-      resolve({output: `${stdout}${stderr}`, status: error ? Number(error.code ?? -1) : 0})
-    })
+    const child = watched(
+      execFile(program, args, {env: {...process.env, ...options.env}}, (error, stdout, stderr) => {
+        resolve({output: `${stdout}${stderr}`, status: error ? Number(error.code ?? -1) : 0})
+      }),
+    )
     child.stdin?.on('error', () => {})
     child.stdin?.end(options.input ?? '')
   })
 }
+
+/** A registry serves a whole suite. */
+const SERVER_LIMIT_MS = 600_000
 
 const running = new Set<ChildProcess>()
 
@@ -61,7 +68,10 @@ export async function startPeer(
   args: readonly string[],
   options: {readonly env?: NodeJS.ProcessEnv; readonly ready: RegExp},
 ): Promise<RegExpExecArray> {
-  const child = spawn(program, args, {env: {...process.env, ...options.env}, stdio: ['ignore', 'pipe', 'pipe']})
+  const child = watched(
+    spawn(program, args, {env: {...process.env, ...options.env}, stdio: ['ignore', 'pipe', 'pipe']}),
+    SERVER_LIMIT_MS,
+  )
   running.add(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {

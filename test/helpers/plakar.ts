@@ -14,6 +14,8 @@ import {
 import {tmpdir} from 'node:os'
 import {basename, delimiter, join} from 'node:path'
 
+import {watched} from './children.js'
+
 /** What one plakar command printed and how it ended. */
 export interface PlakarResult {
   readonly status: null | number
@@ -112,11 +114,13 @@ export async function startPlakar(program: string, plugin?: string): Promise<Pla
     },
     home,
     async run(args, options = {}) {
-      const child = spawn(program, [...args], {
-        cwd: home,
-        env: {...env, ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase})},
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
+      const child = watched(
+        spawn(program, [...args], {
+          cwd: home,
+          env: {...env, ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase})},
+          stdio: ['ignore', 'pipe', 'pipe'],
+        }),
+      )
       const stdout: Buffer[] = []
       const stderr: Buffer[] = []
       child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
