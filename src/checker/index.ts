@@ -9,5 +9,6 @@ export {
   type Severity,
 } from './findings.js'
 export * from './gc-check.js'
+export {type Clocks, type LockLook, LockReader, type LockReaderOptions, type LockRiddle, staleAt} from './lock-look.js'
 export {type CheckSummary, exitCodeOf, type Verdict, VERDICTS} from './summary.js'
 export * from './verify/index.js'

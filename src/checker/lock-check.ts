@@ -52,7 +52,8 @@ export async function checkLock(subject: Subject, result: ObjectResult, context:
   return [judgeLock(subject, lock, context.now, details)]
 }
 
-async function readLock(
+/** A lock's content, authenticated where the key is known. @throws what stands in the way */
+export async function readLock(
   {tag}: Subject,
   blob: {readonly digest: Digest; readonly size: number},
   {codec, failures, keys, onBytes, repository, signal}: LockContext & {readonly codec: Codec},

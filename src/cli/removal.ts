@@ -5,14 +5,11 @@ import type {Resource} from '../kloset/resource.js'
 import type {KlosetStore} from '../kloset/store.js'
 import type {Digest} from '../registry/digest.js'
 import type {UntagResult} from '../registry/interfaces.js'
+import type {Clock} from '../util/clock.js'
 
+import {LockReader} from '../checker/index.js'
 import {type ErrorJson, errorToJson, hasCode, isNotFound} from '../errors.js'
-import {createCodec} from '../kloset/codec/codec.js'
-import {ENVELOPE_BYTES, openEnvelope} from '../kloset/envelope.js'
-import {decodeLock, isStale, lockAge, MAX_LOCK_BYTES} from '../kloset/lock.js'
 import {tagOf} from '../kloset/resource.js'
-import {type Clock, systemClock} from '../util/clock.js'
-import {collect} from '../util/collect.js'
 
 /** Whether a lock still has a holder. `unknown` counts as held: it cannot be read without the passphrase. */
 export interface LockState {
@@ -103,24 +100,15 @@ async function isTagged(store: KlosetStore, tag: string, signal: AbortSignal): P
 }
 
 /** Who holds a lock, as far as it can be read without a passphrase. */
-async function lockState(
-  store: KlosetStore,
-  mac: Mac,
-  {clock = systemClock, signal}: RemovalOptions,
-): Promise<LockState> {
-  try {
-    const configuration = await store.configuration({signal})
-    if (configuration.encryption) return {state: 'unknown'}
-    const codec = await createCodec(configuration)
-    const limit = MAX_LOCK_BYTES + ENVELOPE_BYTES
-    const bytes = await collect(await store.get('lock', mac, {signal}), {limit, what: tagOf('lock', mac)})
-    const {data} = openEnvelope(bytes, {resource: 'lock', what: tagOf('lock', mac)})
-    const lock = decodeLock(codec.decode(data, MAX_LOCK_BYTES), tagOf('lock', mac))
-    const now = clock.now()
-    return {ageMs: lockAge(lock, now), hostname: lock.hostname, state: isStale(lock, now) ? 'stale' : 'held'}
-  } catch (error) {
-    if (hasCode(error, 'INTERRUPTED')) throw error
-    return {state: 'unknown'}
+async function lockState(store: KlosetStore, mac: Mac, {clock, signal}: RemovalOptions): Promise<LockState> {
+  const reader = await LockReader.open(store.repository, {clock, signal})
+  const look = await reader.look(mac, {signal})
+  if (!look || look.state === 'unknown') return {state: 'unknown'}
+  const {ageMs, hostname, state} = look
+  return {
+    ...(ageMs !== undefined && {ageMs}),
+    ...(hostname !== undefined && {hostname}),
+    state: state === 'stale' ? 'stale' : 'held',
   }
 }
 

@@ -57,7 +57,7 @@ that tag. Locks that still have a holder, or whose age cannot be read, are kept 
     const resource = parseResource(args.resource)
     const macs = [...new Set([args.mac].flat().map((mac) => parseMac(mac)))]
     return this.withStore(args.store, flags, async (store) => {
-      const {concurrency, force, yes} = flags
+      const {concurrency, force, yes = false} = flags
       const {signal} = this
       const progress = await this.startProgress(flags)
       const looked = (done: number) => progress.update(`asking which tags share a manifest: ${plural(done, 'tag')}`)

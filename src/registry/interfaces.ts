@@ -133,6 +133,12 @@ export interface BlobLister {
   blobDigests(options?: CallOptions): AsyncIterable<Descriptor>
 }
 
+/** What time it is where the repository is. Optional: use `canTellTime`. */
+export interface TimeTeller {
+  /** Milliseconds since the epoch, to the second; undefined when the other side does not say. */
+  time(options?: CallOptions): Promise<number | undefined>
+}
+
 /** What the credentials allow, asked without leaving anything behind. Optional: use `canProbeAccess`. */
 export interface AccessProber {
   access(options?: CallOptions): Promise<{readonly read: boolean; readonly write: boolean}>
@@ -159,6 +165,10 @@ export function canMount(blobs: BlobStore): blobs is BlobStore & Mounter {
 
 export function canProbeAccess(repository: Repository): repository is AccessProber & Repository {
   return has(repository, 'access')
+}
+
+export function canTellTime(repository: Repository): repository is Repository & TimeTeller {
+  return has(repository, 'time')
 }
 
 export function canListReferrers(repository: Repository): repository is ReferrerLister & Repository {

@@ -1,19 +1,10 @@
 import {expect} from 'chai'
 import {randomBytes} from 'node:crypto'
 
-import {createCodec} from '../../src/kloset/codec/codec.js'
-import {hashingOf, macKeyOf} from '../../src/kloset/configuration.js'
-import {KNOWN_VERSIONS, sealEnvelope} from '../../src/kloset/envelope.js'
-import {createHasher} from '../../src/kloset/hashing.js'
-import {encodeLock} from '../../src/kloset/lock.js'
-import {parseMac} from '../../src/kloset/mac.js'
-import {KlosetStore} from '../../src/kloset/store.js'
-import {timestampFromMillis} from '../../src/kloset/timestamp.js'
-import {openRepository} from '../../src/registry/open.js'
-import {bufferSource} from '../../src/util/content-source.js'
 import {cli} from '../helpers/cli.js'
 import {FakeRegistry} from '../helpers/fake-registry.js'
 import {goldenCopy, type GoldenName} from '../helpers/hooks.js'
+import {putLock} from '../helpers/locks.js'
 
 const MINUTE = 60_000
 
@@ -28,25 +19,6 @@ interface Document {
     tag: string
   }[]
   readonly removed: number
-}
-
-/** Puts a lock of that age into a plaintext store. @returns its MAC */
-async function putLock(location: string, ageMs: number): Promise<string> {
-  const repository = await openRepository(location)
-  try {
-    const store = new KlosetStore(repository)
-    const configuration = await store.configuration()
-    const version = KNOWN_VERSIONS.lock[0]!
-    const lock = {exclusive: true, hostname: 'backup-host', timestamp: timestampFromMillis(Date.now() - ageMs), version}
-    const codec = await createCodec(configuration)
-    const hasher = await createHasher(hashingOf(configuration), await macKeyOf(configuration))
-    const bytes = sealEnvelope(await codec.encode(encodeLock(lock)), {hasher, resource: 'lock', version})
-    const mac = randomBytes(32).toString('hex')
-    await store.put('lock', parseMac(mac), bufferSource(bytes))
-    return mac
-  } finally {
-    await repository.close()
-  }
 }
 
 async function rm(store: string, macs: string[], ...flags: string[]): Promise<Document> {

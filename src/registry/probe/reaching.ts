@@ -1,5 +1,6 @@
 import {expectStatus, RegistryResponseError} from '../errors.js'
 import {isLoopback} from '../reference.js'
+import {registryTime} from '../remote/registry-time.js'
 import {readTagPage} from '../remote/tag-page.js'
 import {discard} from '../transport/body.js'
 import {ok, type ProbeResult, skip, warn} from './result.js'
@@ -28,13 +29,10 @@ export async function probeApi({context, repository, signal}: ProbeSubject): Pro
 export async function probeClock({clock, context, signal}: ProbeSubject): Promise<ProbeResult> {
   if (!context) return skip('clock', 'a directory has no clock of its own')
   const before = clock.now()
-  const response = await context.send({access: 'pull', method: 'GET', signal, url: context.urls.api})
+  const time = await registryTime(context, {signal})
   const middle = (before + clock.now()) / 2
-  await discard(response.body)
-  const date = Date.parse(response.headers['date'] ?? '')
-  if (Number.isNaN(date)) return skip('clock', 'the registry does not say what time it is')
-  // The header has whole seconds.
-  const skew = Math.round((date + 500 - middle) / 1000)
+  if (time === undefined) return skip('clock', 'the registry does not say what time it is')
+  const skew = Math.round((time - middle) / 1000)
   const facts = {skewSeconds: skew}
   const apart = Math.abs(skew) * 1000
   if (apart < CLOCK_WARN_MS) return ok('clock', 'its clock and ours agree', facts)

@@ -1,4 +1,4 @@
-import type {CallOptions, ReferrerLister, Repository} from '../interfaces.js'
+import type {CallOptions, ReferrerLister, Repository, TimeTeller} from '../interfaces.js'
 import type {HttpClient} from '../transport/http.js'
 
 import {ProtocolError} from '../../errors.js'
@@ -14,6 +14,7 @@ import {RemoteContext} from './context.js'
 import {mediaTypeOf} from './headers.js'
 import {RemoteManifests} from './manifests.js'
 import {listReferrers} from './referrers.js'
+import {registryTime} from './registry-time.js'
 import {readTagPage} from './tag-page.js'
 import {type TagLimits, TagWalker} from './tag-walker.js'
 import {UploadSession} from './upload-session.js'
@@ -41,7 +42,7 @@ export interface RemoteRepositoryOptions {
 const DEFAULTS = {chunkBytes: 4 * 1024 * 1024, concurrency: 16, maxSkipBytes: 128 * 1024 * 1024} as const
 
 /** A repository of a registry, over HTTP. */
-export class RemoteRepository implements ReferrerLister, Repository {
+export class RemoteRepository implements ReferrerLister, Repository, TimeTeller {
   readonly blobs: RemoteBlobs
   readonly location: string
   readonly manifests: RemoteManifests
@@ -101,6 +102,11 @@ export class RemoteRepository implements ReferrerLister, Repository {
 
   tags(options: CallOptions = {}): AsyncIterable<string> {
     return this.#tags.walk(options)
+  }
+
+  /** By the Date header of its answer. */
+  async time({signal}: CallOptions = {}): Promise<number | undefined> {
+    return registryTime(this.#context, {signal})
   }
 
   async #canRead(options: CallOptions): Promise<boolean> {
