@@ -55,6 +55,18 @@ export class AtomicFile {
   }
 }
 
+/** Writes a file at once: it appears whole or not at all. */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await AtomicFile.create(path)
+  try {
+    await file.write(bytes)
+    await file.commit()
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory()

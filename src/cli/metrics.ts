@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 
-import {AtomicFile} from './atomic-file.js'
+import {writeWhole} from './atomic-file.js'
 
 /** One series of a metric. */
 export interface Sample {
@@ -46,14 +46,7 @@ export function formatMetrics(metrics: readonly Metric[]): string {
  * call it: an old file with an old timestamp is what an alarm looks for.
  */
 export async function writeMetrics(path: string, metrics: readonly Metric[]): Promise<void> {
-  const file = await AtomicFile.create(path)
-  try {
-    await file.write(Buffer.from(formatMetrics(metrics)))
-    await file.commit()
-  } catch (error) {
-    await file.discard()
-    throw error
-  }
+  await writeWhole(path, Buffer.from(formatMetrics(metrics)))
 }
 
 function labelText(labels: Readonly<Record<string, string>>): string {

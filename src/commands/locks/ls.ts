@@ -52,7 +52,7 @@ unknown without the passphrase. No locks is a result, and no error.`,
       const counts = {fresh: 0, stale: 0, unknown: 0}
       for await (const look of lookAtLocks(repository, reader, {concurrency: flags.concurrency, signal})) {
         counts[look.state]++
-        await (json ? json.item(lockJson(look)) : writer.line(line(lockCells(look), look.mac)));
+        await (json ? json.item(lockJson(look)) : writer.line(line(lockCells(look), look.mac)))
       }
 
       await writer.end()
