@@ -13,12 +13,13 @@ import {join} from 'node:path'
 import {performance} from 'node:perf_hooks'
 import {parseArgs} from 'node:util'
 
+import {mochaHooks} from '../test/helpers/hooks.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
 import {findOfficialPlugin, findPlakar, type Plakar, startPlakar} from '../test/helpers/plakar.js'
+import {pluginPackage} from '../test/helpers/plugin-package.js'
 import {copySample, expectSameFiles, writeFiles} from './lib/files.js'
 import {firstInit, installedPlugin} from './lib/first-init.js'
 import {type MeteredRegistry, startMeteredRegistry} from './lib/metered-registry.js'
-import {packPlugin} from './lib/plugin-package.js'
 import {startCountingProxy} from './lib/proxy.js'
 import {watchPlugins} from './lib/watch.js'
 
@@ -30,7 +31,6 @@ const {values} = parseArgs({
     mib: {default: '110', type: 'string'},
     'no-delay': {default: false, type: 'boolean'},
     'no-official': {default: false, type: 'boolean'},
-    'node-args': {default: '', type: 'string'},
     rounds: {default: '1', type: 'string'},
     sample: {default: '100', type: 'string'},
   },
@@ -72,8 +72,7 @@ try {
   const source = join(folder, 'files')
   writeFiles(source, FILES, MIB)
   const registry = await startMeteredRegistry(registryProgram, folder)
-  const nodeArgs = values['node-args'].split(' ').filter(Boolean)
-  const ours = contender('kloset-oci', await plakarWith(await packPlugin({folder, nodeArgs, plakar: program})))
+  const ours = contender('kloset-oci', await plakarWith(await pluginPackage(program)))
   const fs: Contender = {
     name: 'fs://',
     plakar: await plakarWith(),
@@ -108,6 +107,7 @@ try {
 } finally {
   for (const plakar of open) await plakar.close()
   await stopPeers()
+  mochaHooks.afterAll()
   rmSync(folder, {force: true, maxRetries: 5, recursive: true})
 }
 

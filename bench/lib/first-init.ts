@@ -11,7 +11,7 @@ import {bytesField, stringField} from '../../src/plugin/protobuf.js'
 /** Where plakar unpacked the plugin that is installed below a home folder. */
 export function installedPlugin(home: string): string {
   const found = readdirSync(join(home, '.cache/plakar'), {recursive: true, withFileTypes: true}).find(
-    (entry) => entry.isFile() && entry.name.startsWith('oci') && !entry.name.includes('.'),
+    (entry) => entry.isFile() && /^(?:kloset-oci-plugin|ociStorage)$/.test(entry.name),
   )
   if (!found) throw new Error(`no plugin below ${home}`)
   return join(found.parentPath, found.name)

@@ -11,6 +11,9 @@ import {openRepository} from '../registry/open.js'
 /** A secret in a file is one line; a larger file is another kind of file. */
 const MAX_SECRET_CHARS = 64 * 1024
 
+/** Some half a minute: a registry that restarts in the middle of a backup of hours is waited for. */
+const PATIENT_ATTEMPTS = 12
+
 export interface OpenOptions {
   readonly env: NodeJS.ProcessEnv
   readonly onRequest?: RequestObserver | undefined
@@ -34,7 +37,7 @@ export async function openConfigured(config: PluginConfig, {env, onRequest}: Ope
     onRequest,
     plainHttp: config.plainHttp,
     readOnly: config.readOnly,
-    retry: config.retries === undefined ? undefined : {attempts: config.retries + 1},
+    retry: config.retries === undefined ? {attemptsOnceAnswered: PATIENT_ATTEMPTS} : {attempts: config.retries + 1},
     tls: {caFile, certFile, insecureSkipTlsVerify, keyFile},
   }
   return openRepository(config.location, options)

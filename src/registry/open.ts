@@ -56,8 +56,8 @@ async function openRemote(reference: Reference, options: RepositoryOptions): Pro
   ])
   const {chunkBytes, concurrency, durable, maxSkipBytes, plainHttp, readOnly} = options
   const origin = originOf(registry, {plainHttp})
-  const client = createHttpClient({...options, origin, registry, repository})
   const retry = retryPolicyOf(options)
+  const client = createHttpClient({...options, origin, registry, repository}, retry)
   return new RemoteRepository(reference, client, {
     chunkBytes,
     concurrency,

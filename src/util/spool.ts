@@ -1,12 +1,15 @@
 import {createHash, randomBytes} from 'node:crypto'
-import {createReadStream} from 'node:fs'
 import {type FileHandle, open, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {Readable} from 'node:stream'
 
+import {LocalIoError} from '../errors.js'
 import {throwIfAborted} from './abort.js'
 import {bufferSource, type ContentSource, readableOf} from './content-source.js'
 import {localIoError} from './fs-error.js'
+
+const READ_BYTES = 256 * 1024
 
 /** Kept in memory up to this; what is longer goes to a file. */
 const MEMORY_BYTES = 4 * 1024 * 1024
@@ -107,8 +110,19 @@ function fileOf(file: SpoolFile, size: number) {
     open({length, offset}: {readonly length?: number; readonly offset: number} = {offset: 0}) {
       const end = length === undefined ? size - 1 : offset + length - 1
       if (end < offset) return readableOf(Buffer.alloc(0))
-      return createReadStream('', {autoClose: false, end, fd: file.handle.fd, highWaterMark: 256 * 1024, start: offset})
+      return Readable.from(pieces(file.handle, offset, end + 1), {objectMode: false})
     },
     size,
+  }
+}
+
+/** Node's own file streams close the file when they are destroyed, and with it the source for everyone else. */
+async function* pieces(handle: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
+  for (let at = start; at < end;) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at))
+    const {bytesRead} = await handle.read(buffer, 0, buffer.length, at)
+    if (bytesRead === 0) throw new LocalIoError('a spooled object has become shorter on the disk')
+    at += bytesRead
+    yield buffer.subarray(0, bytesRead)
   }
 }

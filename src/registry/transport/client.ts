@@ -17,9 +17,10 @@ export {isTemporaryStatus, retrying, RetryPolicy} from './retry.js'
 /**
  * The client of one registry, from the wire up: connections, then redirects, then retries (each try begins at the
  * first URL: what a redirect led to may have expired), then credentials.
+ * @param policy shared with whoever restarts larger units
  * @throws InvalidArgumentError when a certificate file is not usable
  */
-export function createHttpClient(options: HttpClientOptions): HttpClient {
+export function createHttpClient(options: HttpClientOptions, policy = retryPolicyOf(options)): HttpClient {
   const wire = new AxiosClient({
     concurrency: options.concurrency,
     onRequest: options.onRequest,
@@ -28,7 +29,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     userAgent: options.userAgent,
   })
   const origin = new URL(options.origin)
-  return withAuth(withRetry(withRedirects(wire), retryPolicyOf(options)), {
+  return withAuth(withRetry(withRedirects(wire), policy), {
     clock: options.clock ?? systemClock,
     credentials: options.credentials ?? standardCredentials(),
     origin,
@@ -36,7 +37,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   })
 }
 
-/** The policy that `createHttpClient` gives its requests, for units that the caller restarts itself. */
+/** The policy for requests with these options, and for units that the caller restarts itself. */
 export function retryPolicyOf(options: Pick<HttpClientOptions, 'clock' | 'random' | 'retry'>): RetryPolicy {
   return new RetryPolicy(options.retry, {clock: options.clock, random: options.random})
 }

@@ -24,6 +24,11 @@ export interface Timeouts {
 export interface RetryOptions {
   /** Tries in all, the first included. Default 5; 1 means never again. */
   readonly attempts?: number | undefined
+  /**
+   * Tries in all once the registry has answered something: what has worked before is worth waiting for, a restart for
+   * example. Default: as `attempts`.
+   */
+  readonly attemptsOnceAnswered?: number | undefined
   /** First pause in milliseconds, doubled each time, then drawn between zero and that. Default 200. */
   readonly baseDelay?: number | undefined
   /** Longest pause of our own, in milliseconds. Default 10 s. */

@@ -24,8 +24,10 @@ export function isTemporaryStatus(status: number): boolean {
 
 /** When to try again, and how long to wait before. Also for units larger than a request: see `retrying`. */
 export class RetryPolicy {
-  readonly attempts: number
   readonly clock: Clock
+  #answered = false
+  readonly #attempts: number
+  readonly #attemptsOnceAnswered: number
   readonly #baseDelay: number
   readonly #maxDelay: number
   readonly #maxRetryAfter: number
@@ -35,12 +37,23 @@ export class RetryPolicy {
     options: RetryOptions = {},
     sources: {readonly clock?: Clock | undefined; readonly random?: (() => number) | undefined} = {},
   ) {
-    this.attempts = Math.max(1, options.attempts ?? 5)
     this.clock = sources.clock ?? systemClock
+    this.#attempts = Math.max(1, options.attempts ?? 5)
+    this.#attemptsOnceAnswered = Math.max(this.#attempts, options.attemptsOnceAnswered ?? 1)
     this.#baseDelay = options.baseDelay ?? 200
     this.#maxDelay = options.maxDelay ?? 10_000
     this.#maxRetryAfter = options.maxRetryAfter ?? 60_000
     this.#random = sources.random ?? Math.random
+  }
+
+  /** Tries in all, the first included. */
+  get attempts(): number {
+    return this.#answered ? this.#attemptsOnceAnswered : this.#attempts
+  }
+
+  /** The registry is there: it said something other than that it cannot answer. */
+  answered(status: number): void {
+    this.#answered ||= !isTemporaryStatus(status)
   }
 
   /**
@@ -91,6 +104,7 @@ export function withRetry(inner: HttpClient, policy: RetryPolicy): HttpClient {
         let delay: number | undefined
         try {
           const response = await inner.send(numbered)
+          policy.answered(response.status)
           delay = delayAfter(policy, attempt, {
             outcome: {retryAfter: response.headers['retry-after'], status: response.status},
             request,

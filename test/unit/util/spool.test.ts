@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 import {createHash, randomBytes} from 'node:crypto'
+import {once} from 'node:events'
 import {readdirSync} from 'node:fs'
 import {Readable} from 'node:stream'
 import {buffer} from 'node:stream/consumers'
@@ -39,6 +40,21 @@ describe('spool', () => {
       expect(readdirSync(dir)).to.deep.equal([])
     })
   }
+
+  it('can be read again after a stream of it was given up in the middle', async () => {
+    const bytes = randomBytes(5_000_000)
+    const source = await spool(Readable.from(pieces(bytes, 1_000_000)), {dir: scratchDir('spool')})
+    for (let time = 0; time < 3; time++) {
+      const stream = source.open()
+      const [piece] = await once(stream, 'data')
+      expect(bytes.indexOf(piece as Buffer)).to.equal(0)
+      stream.destroy()
+      await once(stream, 'close')
+    }
+
+    expect(bytes.equals(await buffer(source.open()))).to.equal(true)
+    await source.dispose()
+  })
 
   it('has no file that anybody could find while it is in use', async () => {
     const dir = scratchDir('spool')

@@ -109,6 +109,17 @@ describe('trying again', function () {
       expect(response.attempts).to.equal(5)
     })
 
+    it('is more patient, when asked to, with a registry that has answered before', async function () {
+      const patient = policy({attempts: 2, attemptsOnceAnswered: 4})
+      const away = await withRetry(new Script(503, 503), patient).send({method: 'GET', url})
+      expect(away).to.include({attempts: 2, status: 503})
+      expect((await withRetry(new Script(404), patient).send({method: 'GET', url})).status).to.equal(404)
+      const restarted = await withRetry(new Script(503, lost(), 503, 200), patient).send({method: 'GET', url})
+      expect(restarted).to.include({attempts: 4, status: 200})
+      const gone = await withRetry(new Script(503, 503, 503, 503), patient).send({method: 'GET', url})
+      expect(gone).to.include({attempts: 4, status: 503})
+    })
+
     it('counts the tries in the error of the last', async function () {
       const script = new Script(lost(), lost(), lost())
       const error = await failureOf(withRetry(script, policy({attempts: 3})).send({method: 'GET', url}))
