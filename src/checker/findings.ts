@@ -110,6 +110,8 @@ export interface DamagedPaths {
   readonly count: number
   /** The first of them, some twenty at the most. */
   readonly first: readonly string[]
+  /** Ranges of paths about which nothing can be told, since the part of the tree that lists them is damaged. */
+  readonly hidden?: readonly string[]
 }
 
 export type FindingDetails = Omit<Finding, 'kind' | 'message' | 'nextStep' | 'severity'>

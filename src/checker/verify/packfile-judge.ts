@@ -11,6 +11,7 @@ import {createHasher, type Hasher, type Hashing} from '../../kloset/hashing.js'
 import {MAC_BYTES} from '../../kloset/mac.js'
 import {decodeBlob, macOf, type PackfileBlob, readAtOf, readPackfileIndex} from '../../kloset/packfile.js'
 import {tagOf} from '../../kloset/resource.js'
+import {timestampToMillis} from '../../kloset/timestamp.js'
 import {type Digest} from '../../registry/digest.js'
 import {judgeEnvelope} from '../content-check.js'
 import {finding} from '../failures.js'
@@ -60,6 +61,8 @@ export interface PackfileVerdict {
   readonly references: Uint8Array
   /** Snapshots that it holds the headers of. */
   readonly snapshots: readonly Mac[]
+  /** When it was written, in milliseconds since the epoch, as its footer says. */
+  readonly written?: number | undefined
 }
 
 const NOTHING = {blobs: 0, isMapped: true, lost: [], references: new Uint8Array(0), snapshots: []} as const
@@ -146,7 +149,8 @@ export class PackfileJudge {
       findings.push(finding('blob-corrupt', message, {...details, count: lost.length - MAX_TOLD}))
     }
 
-    return {blobs: placed.length, findings, isMapped: true, lost, references: list.bytes, snapshots}
+    const written = 'kind' in index ? undefined : index.written
+    return {blobs: placed.length, findings, isMapped: true, lost, references: list.bytes, snapshots, written}
   }
 
   #envelope(task: JudgeTask, details: FindingDetails): Finding[] {
@@ -166,7 +170,7 @@ export class PackfileJudge {
   async #index(
     {bytes, mac}: JudgeTask,
     details: FindingDetails,
-  ): Promise<Finding | {readonly blobs: readonly PackfileBlob[]}> {
+  ): Promise<Finding | {readonly blobs: readonly PackfileBlob[]; readonly written: number}> {
     const what = tagOf('packfile', mac)
     try {
       const index = await readPackfileIndex({
@@ -176,7 +180,7 @@ export class PackfileJudge {
         size: bytes.length,
         what,
       })
-      return {blobs: [...index]}
+      return {blobs: [...index], written: timestampToMillis(index.footer.timestamp)}
     } catch (error) {
       if (!(error instanceof KlosetOciError)) throw error
       return finding('packfile-unreadable', messageOf(error), details)
@@ -190,7 +194,8 @@ export class PackfileJudge {
     const index = await this.#index(task, details)
     if ('kind' in index) return {findings: [index], isMapped: false}
     const headers = index.blobs.filter(({type}) => type === BLOB_TYPES.snapshot)
-    return {blobs: index.blobs.length, findings: [], snapshots: headers.map(({mac}) => mac)}
+    const {blobs, written} = index
+    return {blobs: blobs.length, findings: [], snapshots: headers.map(({mac}) => mac), written}
   }
 }
 

@@ -9,19 +9,23 @@ import type {Finding} from '../findings.js'
 import type {VerifySummary} from './summary.js'
 
 import {isNotFound, NotFoundError} from '../../errors.js'
+import {LOCK_TTL_MS} from '../../kloset/lock.js'
 import {CONFIG_TAG, meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
+import {systemClock} from '../../util/clock.js'
 import {ConfigBlobs} from '../config-blobs.js'
 import {checkConfig} from '../config-check.js'
 import {ContentKeys} from '../content-keys.js'
 import {type CheckContext, detailsOf, type Subject} from '../context.js'
 import {codecOf} from '../decoder.js'
 import {Failures, finding} from '../failures.js'
-import {isGap} from '../findings.js'
+import {isDamage, isGap} from '../findings.js'
 import {Tally} from '../summary.js'
 import {TagTable} from '../tag-table.js'
 import {ByteBudget} from './byte-budget.js'
-import {type Judges, OwnThread} from './judges.js'
+import {StoreInside} from './inside.js'
+import {JudgePool} from './judge-pool.js'
+import {type Judges} from './judges.js'
 import {ObjectVerifier} from './object-verifier.js'
 import {type Outcome} from './outcome.js'
 import {StateBook} from './state-book.js'
@@ -89,6 +93,8 @@ export class Verify implements AsyncIterable<Finding> {
   #progress: Omit<VerifyProgress, 'bytes'> = {done: 0, phase: 'states', total: 0}
   readonly #repository: Repository
   #summary: undefined | VerifySummary
+  #inside: StoreInside | undefined
+  #snapshots: VerifySummary['snapshots']
   readonly #tags = new TagTable()
   readonly #tally = new Tally()
   readonly #verified = {bytes: 0, objects: 0}
@@ -112,6 +118,7 @@ export class Verify implements AsyncIterable<Finding> {
     for await (const found of this.#run(base, config, choice)) yield this.#tally.count(found)
     this.#summary = {
       ...this.#tally.summary(true),
+      snapshots: this.#snapshots,
       tier: choice.tier,
       tierReason: choice.reason,
       verified: {...this.#verified},
@@ -179,7 +186,8 @@ export class Verify implements AsyncIterable<Finding> {
     }
 
     for (const ghost of this.#ghosts) {
-      yield listed.has(ghost.tag!) ? ghost : changed(ghost, 'its tag was removed during the check')
+      if (!listed.has(ghost.tag!)) yield changed(ghost, 'its tag was removed during the check')
+      else if (!this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
     }
   }
 
@@ -214,13 +222,33 @@ export class Verify implements AsyncIterable<Finding> {
         await this.#repository.manifests.resolve(tag, {signal})
         failures.succeeded()
       } catch (error) {
-        yield isNotFound(error)
-          ? finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
-          : failures.failed(error, tag, details)
+        if (!isNotFound(error)) yield failures.failed(error, tag, details)
+        else {
+          const missing = finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
+          if (!this.#inside?.hold({finding: missing, packfile: mac})) yield missing
+        }
+
         continue
       }
 
       yield finding('list-incomplete', `${tag}: is there and is not in the tag list`, details)
+    }
+  }
+
+  /**
+   * States that have no tag: a packfile that no state knows ends their snapshot. Between its last packfile and its state
+   * a backup takes moments.
+   */
+  *#lostStates({mac: packfile, tag: holder}: Subject, {verdict}: Outcome): Generator<Finding> {
+    const {clock = systemClock} = this.#options
+    if (!this.#book.isWhole || this.#book.knows(packfile!) || verdict?.written === undefined) return
+    if (verdict.written + LOCK_TTL_MS > clock.now()) return
+    for (const mac of verdict.snapshots) {
+      const tag = tagOf('state', mac)
+      if (this.#tags.hasTag(tag)) continue
+      const message = `${tag}: the state of a snapshot in ${holder} has no tag; it was lost, or never written`
+      const lost = finding('tag-missing', message, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
+      if (!this.#inside?.hold({finding: lost})) yield lost
     }
   }
 
@@ -249,7 +277,9 @@ export class Verify implements AsyncIterable<Finding> {
   async *#packfiles(verifier: ObjectVerifier): AsyncGenerator<Finding> {
     const {concurrency = DEFAULT_CONCURRENCY} = this.#options
     for await (const [subject, outcome] of this.#objects('packfile', verifier, concurrency)) {
-      yield* this.#tell(outcome.findings)
+      await this.#inside?.checkReferences(outcome)
+      yield* this.#tell(subject, outcome)
+      yield* this.#lostStates(subject, outcome)
       const reach = this.#book.reach(subject.mac!)
       // Of a packfile that is damaged itself the state says nothing wrong.
       const isSound = outcome.digest !== undefined && outcome.findings.every(({severity}) => severity !== 'error')
@@ -285,23 +315,58 @@ export class Verify implements AsyncIterable<Finding> {
         ? ContentKeys.known(keys.hashing, keys.key, {encrypted: keys.encryption !== undefined})
         : base.keys,
     }
-    const judges: Judges | undefined = keys && new OwnThread(keys)
+    const judges: Judges | undefined = keys && new JudgePool(keys)
+    const inside =
+      keys &&
+      new StoreInside({
+        concurrency,
+        onSnapshot: (done) => {
+          this.#progress = {done: done - 1, phase: 'snapshots', total: done}
+          this.#report()
+        },
+        repository: this.#repository,
+        secret,
+        signal: this.#options.signal,
+        tags: this.#tags,
+      })
+    this.#inside = inside
     const verifier = new ObjectVerifier(context, {
       budget: new ByteBudget(MEMORY_BYTES),
       codec: withKeys ? await codecOf(config.configuration!, secret) : undefined,
       judges,
-      async placed() {},
+      placed: async (packfile) => inside?.placed(packfile),
       tier,
     })
     try {
       yield* this.#states(verifier, Math.min(concurrency, withKeys ? MAX_STATES_AT_ONCE : concurrency))
-      for await (const [, outcome] of this.#objects('lock', verifier, concurrency)) yield* this.#tell(outcome.findings)
+      for await (const [subject, outcome] of this.#objects('lock', verifier, concurrency)) {
+        yield* this.#tell(subject, outcome)
+      }
+
       yield* this.#packfiles(verifier)
       if (withKeys) yield* this.#missing(context)
       yield* this.#judgeGhosts()
       yield* this.#configBlobs.check(context)
+      yield* this.#settle()
     } finally {
+      await inside?.close()
       await judges?.close()
+    }
+  }
+
+  /** What was held back, with what it costs. */
+  async *#settle(): AsyncGenerator<Finding> {
+    const inside = this.#inside
+    try {
+      const report = await inside?.settle()
+      if (!report) return
+      const {damagedSnapshots, findings, snapshots} = report
+      if (snapshots > 0) this.#snapshots = {damaged: damagedSnapshots, total: snapshots}
+      yield* findings
+    } catch (error) {
+      // What is known is told, whatever became of the question what it costs.
+      yield* inside?.told() ?? []
+      throw error
     }
   }
 
@@ -309,7 +374,7 @@ export class Verify implements AsyncIterable<Finding> {
     for await (const [subject, outcome] of this.#objects('state', verifier, concurrency)) {
       if (outcome.notes) this.#book.add(subject.mac!, outcome.notes)
       else this.#book.isWhole = false
-      yield* this.#tell(outcome.findings)
+      yield* this.#tell(subject, outcome)
     }
   }
 
@@ -322,14 +387,19 @@ export class Verify implements AsyncIterable<Finding> {
     }
   }
 
-  *#tell(findings: readonly Finding[]): Generator<Finding> {
-    for (const found of findings) {
+  /** Findings, but for those that wait for an answer: whether the tag is still listed, and what a damage costs. */
+  *#tell(subject: Subject, outcome: Outcome): Generator<Finding> {
+    for (const found of outcome.findings) {
       if (found.kind === 'manifest-missing') this.#ghosts.push(found)
-      else yield found
+      else if (!isDamage(found) || !this.#inside?.holdOutcome(subject, found, outcome)) yield found
     }
   }
 }
 
 function changed({object, tag}: Pick<Finding, 'object' | 'tag'>, how: string): Finding {
   return finding('changed-while-reading', `${tag}: ${how}`, {object, tag})
+}
+
+function packfileOf({object}: Finding): Mac | undefined {
+  return object?.resource === 'packfile' ? object.mac : undefined
 }

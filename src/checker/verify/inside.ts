@@ -1,0 +1,131 @@
+import type {Secret} from '../../kloset/codec/secret.js'
+import type {Repository} from '../../registry/interfaces.js'
+import type {Subject} from '../context.js'
+import type {Finding} from '../findings.js'
+import type {TagTable} from '../tag-table.js'
+import type {Outcome} from './outcome.js'
+import type {PlacedBlob} from './packfile-judge.js'
+
+import {StoreContents} from '../../kloset/contents.js'
+import {isObjectFault} from '../../kloset/faults.js'
+import {type Mac, macToBytes} from '../../kloset/mac.js'
+import {tagOf} from '../../kloset/resource.js'
+import {KlosetStore} from '../../kloset/store.js'
+import {KeyTable} from '../key-table.js'
+import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
+import {REFERENCE_BYTES} from './references.js'
+
+/** Findings held back until it is known what they cost; further ones are told without that. */
+const MAX_HELD = 10_000
+
+export interface InsideOptions {
+  readonly concurrency: number
+  readonly onSnapshot: (done: number) => void
+  readonly repository: Repository
+  readonly secret: Secret | undefined
+  readonly signal: AbortSignal | undefined
+  readonly tags: TagTable
+}
+
+/**
+ * What a store is inside, for those who have its key: whether what blobs refer to is there, and which files a damage
+ * costs. Its states are read when they are first needed.
+ */
+export class StoreInside {
+  #contents: Promise<StoreContents | undefined> | undefined
+  readonly #damages: Damage[] = []
+  #hasSuspects = false
+  readonly #headers = new KeyTable(32)
+  readonly #options: InsideOptions
+
+  constructor(options: InsideOptions) {
+    this.#options = options
+  }
+
+  /** Holds references of a packfile's blobs against what states know. What is not there is looked into at the end. */
+  async checkReferences({verdict}: Outcome): Promise<void> {
+    for (const mac of verdict?.snapshots ?? []) this.#headers.add(macToBytes(mac))
+    if (this.#hasSuspects || !verdict || verdict.references.length === 0) return
+    const contents = await this.#open()
+    if (!contents) return
+    const {buffer, byteLength, byteOffset} = verdict.references
+    const list = Buffer.from(buffer, byteOffset, byteLength)
+    for (let at = 0; at < list.length; at += REFERENCE_BYTES) {
+      const location = contents.index.locate(list[at]!, list.subarray(at + 1, at + REFERENCE_BYTES))
+      if (location && this.#options.tags.hasTag(tagOf('packfile', location.packfile))) continue
+      this.#hasSuspects = true
+      return
+    }
+  }
+
+  async close(): Promise<void> {
+    const contents = await this.#contents?.catch(() => {})
+    contents?.close()
+  }
+
+  /** @returns false when the finding has to be told as it is */
+  hold(damage: Damage): boolean {
+    if (this.#damages.length >= MAX_HELD) return false
+    this.#damages.push(damage)
+    return true
+  }
+
+  /** Holds what a look at an object found. */
+  holdOutcome({mac, resource}: Subject, found: Finding, {lost}: Outcome): boolean {
+    // A blob that is told beside its packfile takes only itself.
+    const blob = found.blob && lost?.find((one) => one.mac === found.blob!.mac)
+    const isPackfile = resource === 'packfile'
+    return this.hold({
+      finding: found,
+      lost: found.blob ? (blob ? [blob] : []) : lost,
+      packfile: isPackfile ? mac : undefined,
+    })
+  }
+
+  /** Where the states place the blobs of a packfile. */
+  async placed(packfile: Mac): Promise<readonly PlacedBlob[] | undefined> {
+    const contents = await this.#open()
+    if (!contents) return undefined
+    const placed: PlacedBlob[] = []
+    for (const location of contents.index.allLocations()) if (location.packfile === packfile) placed.push(location)
+    return placed.length > 0 ? placed : undefined
+  }
+
+  /** What all that was held costs, when there is reason to look. */
+  async settle(): Promise<DamageReport | undefined> {
+    if (this.#damages.length === 0 && !this.#hasSuspects) return undefined
+    const contents = await this.#open()
+    if (!contents) return {damagedSnapshots: [], findings: this.told(), snapshots: 0}
+    const {onSnapshot, signal} = this.#options
+    const damages = this.#damages.map((damage) => ({...damage, finding: this.#withOwnSnapshot(damage.finding)}))
+    const report = await mapDamage(contents, damages, {onSnapshot, signal})
+    this.#damages.length = 0
+    return report
+  }
+
+  /** What is held, as it is. */
+  told(): Finding[] {
+    return this.#damages.splice(0).map(({finding}) => finding)
+  }
+
+  async #open(): Promise<StoreContents | undefined> {
+    const {concurrency, repository, secret, signal} = this.#options
+    this.#contents ??= StoreContents.open(new KlosetStore(repository), {
+      cacheBytes: 48 * 1024 * 1024,
+      concurrency: Math.min(concurrency, 4),
+      secret,
+      signal,
+    }).catch((error: unknown) => {
+      if (!isObjectFault(error)) throw error
+      return undefined
+    })
+    return this.#contents
+  }
+
+  /** A state is named by the snapshot that wrote it, when it was one: its header was seen, then. */
+  #withOwnSnapshot(found: Finding): Finding {
+    const {mac, resource} = found.object ?? {}
+    if (resource !== 'state' || !mac || !this.#headers.has(macToBytes(mac))) return found
+    return {...found, snapshots: [mac]}
+  }
+}
