@@ -1,7 +1,8 @@
-import {createBLAKE3} from 'hash-wasm'
+import {createBLAKE3, type IHasher} from 'hash-wasm'
 import {createHash, createHmac, timingSafeEqual} from 'node:crypto'
 
 import {UnsupportedError} from '../errors.js'
+import {NATIVE_BYTES, type NativeBlake3, nativeBlake3} from './blake3-native.js'
 import {MAC_BYTES} from './mac.js'
 
 /** Hashings of the store's configuration. @see kloset hashing/hashing.go */
@@ -30,16 +31,7 @@ export async function createHasher(hashing: Hashing, key?: Uint8Array): Promise<
   switch (hashing) {
     case 'BLAKE3': {
       const blake3 = await createBLAKE3(MAC_BYTES * 8, key === undefined ? undefined : Buffer.from(key))
-      blake3.init()
-      return {
-        digest: () => Buffer.from(blake3.digest('binary')),
-        reset() {
-          blake3.init()
-        },
-        update(bytes) {
-          blake3.update(bytes)
-        },
-      }
+      return new Blake3(blake3, key)
     }
 
     case 'SHA256': {
@@ -59,6 +51,47 @@ export async function createHasher(hashing: Hashing, key?: Uint8Array): Promise<
     default: {
       throw new UnsupportedError(`unknown hashing ${String(hashing satisfies never)}`)
     }
+  }
+}
+
+/**
+ * BLAKE3 in one of two ways: natively from the first large piece on, where the addon is there, and in WebAssembly for
+ * small things, where calling the addon would take longer than hashing. Both say the same.
+ */
+class Blake3 implements Hasher {
+  #isFresh = true
+  readonly #key: Uint8Array | undefined
+  #native: NativeBlake3 | undefined
+  #usesNative = false
+  readonly #wasm: IHasher
+
+  constructor(wasm: IHasher, key: Uint8Array | undefined) {
+    this.#key = key && Uint8Array.from(key)
+    this.#wasm = wasm
+    wasm.init()
+  }
+
+  digest(): Buffer {
+    return this.#usesNative ? this.#native!.digestBuffer() : Buffer.from(this.#wasm.digest('binary'))
+  }
+
+  reset(): void {
+    if (this.#usesNative) this.#native!.reset()
+    else this.#wasm.init()
+    this.#isFresh = true
+    this.#usesNative = false
+  }
+
+  update(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    if (this.#isFresh && bytes.length >= NATIVE_BYTES) {
+      this.#native ??= nativeBlake3(this.#key)
+      this.#usesNative = this.#native !== undefined
+    }
+
+    this.#isFresh = false
+    if (this.#usesNative) this.#native!.update(bytes)
+    else this.#wasm.update(bytes)
   }
 }
 

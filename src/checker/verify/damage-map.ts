@@ -1,6 +1,6 @@
-import type {Mac} from '../../kloset/mac.js'
 import type {BlobType} from '../../kloset/blob-type.js'
 import type {StoreContents} from '../../kloset/contents.js'
+import type {Mac} from '../../kloset/mac.js'
 import type {Finding} from '../findings.js'
 import type {LostBlob} from './packfile-judge.js'
 
@@ -55,20 +55,35 @@ export async function mapDamage(
 class DamageWalk {
   readonly #contents: StoreContents
   readonly #damagedSnapshots = new Set<Mac>()
+  /** Where the walk is. */
+  #entry: string | undefined
   readonly #findings: Finding[] = []
   readonly #lost = new Map<string, number[]>()
   /** The damage of a state that could not be read. */
   #lostState: number | undefined
   /** What lies below an entry or object that was read, when something of it is damaged. */
   readonly #memory = new Map<string, Set<number>>()
+  #object: string | undefined
+  /** A part that could not be read: what it refers to is not known. */
+  readonly #onBroken = ({before, error, from, mac, path, type}: BrokenReference): void => {
+    if (!isObjectFault(error)) throw error
+    const hits = this.#hits(type, mac)
+    const numbers = hits.length > 0 ? hits : [this.#unreadable(type, mac, error)]
+    for (const number of numbers) {
+      if (path === undefined) {
+        this.#damagedSnapshots.add(this.#snapshot)
+        this.#tolls[number]!.hide(this.#snapshot, {before, from})
+      } else {
+        this.#charge(number, path)
+      }
+    }
+  }
   readonly #options: MapOptions
   readonly #seen = new KeyTable(33)
-  readonly #tolls: Toll[] = []
-  readonly #whole = new Map<Mac, number[]>()
-  /** Where the walk is. */
-  #entry: string | undefined
-  #object: string | undefined
   #snapshot!: Mac
+  readonly #tolls: Toll[] = []
+
+  readonly #whole = new Map<Mac, number[]>()
 
   constructor(contents: StoreContents, damages: readonly Damage[], options: MapOptions) {
     this.#contents = contents
@@ -93,7 +108,8 @@ class DamageWalk {
 
     const isWhole = this.#contents.unreadable.length === 0
     const findings = this.#findings.map((found, number) => this.#tolls[number]!.on(found, {isWhole}))
-    for (const {snapshots: own} of findings) if (Array.isArray(own)) for (const mac of own) this.#damagedSnapshots.add(mac as Mac)
+    for (const {snapshots: own} of findings)
+      if (Array.isArray(own)) for (const mac of own) this.#damagedSnapshots.add(mac as Mac)
     return {damagedSnapshots: [...this.#damagedSnapshots], findings, snapshots}
   }
 
@@ -160,28 +176,22 @@ class DamageWalk {
     for (const number of this.#hits(type, mac)) this.#charge(number, path)
   }
 
-  /** A part that could not be read: what it refers to is not known. */
-  #onBroken({before, error, from, mac, path, type}: BrokenReference): void {
-    if (!isObjectFault(error)) throw error
-    const hits = this.#hits(type, mac)
-    const numbers = hits.length > 0 ? hits : [this.#unreadable(type, mac, error)]
-    for (const number of numbers) {
-      if (path !== undefined) this.#charge(number, path)
-      else {
-        this.#damagedSnapshots.add(this.#snapshot)
-        this.#tolls[number]!.hide(this.#snapshot, {before, from})
-      }
-    }
-  }
-
   #unreadable(type: BlobType, mac: Mac, error: unknown): number {
     const key = `unreadable ${keyOf(type, mac)}`
     const known = this.#lost.get(key)?.[0]
     if (known !== undefined) return known
     const packfile = this.#contents.index.locate(type, mac)?.packfile
     const isStructure = hasCode(error, 'STORE_FORMAT') || hasCode(error, 'VERSION')
-    const kind = isNotFound(error) || hasCode(error, 'DAMAGE') ? 'reference-missing' : isStructure ? 'snapshot-unreadable' : 'blob-corrupt'
-    const details = packfile && {object: {mac: packfile, resource: 'packfile' as const}, tag: tagOf('packfile', packfile)}
+    const kind =
+      isNotFound(error) || hasCode(error, 'DAMAGE')
+        ? 'reference-missing'
+        : isStructure
+          ? 'snapshot-unreadable'
+          : 'blob-corrupt'
+    const details = packfile && {
+      object: {mac: packfile, resource: 'packfile' as const},
+      tag: tagOf('packfile', packfile),
+    }
     const number = this.#add(finding(kind, messageOf(error), {...details, blob: {mac, type: blobTypeName(type)}}))
     push(this.#lost, key, number)
     return number
@@ -200,9 +210,8 @@ class DamageWalk {
       return
     }
 
-    const onBroken = (broken: BrokenReference) => this.#onBroken(broken)
     const shouldRead = (type: BlobType, mac: Mac) => this.#seen.add(seenKey(type, mac)).isNew
-    for await (const reference of snapshotReferences(opened, {onBroken, shouldRead})) {
+    for await (const reference of snapshotReferences(opened, {onBroken: this.#onBroken, shouldRead})) {
       throwIfAborted(this.#options.signal)
       this.#note(reference)
     }

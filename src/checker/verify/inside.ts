@@ -115,9 +115,8 @@ export class StoreInside {
       concurrency: Math.min(concurrency, 4),
       secret,
       signal,
-    }).catch((error: unknown) => {
+    }).catch((error: unknown): undefined => {
       if (!isObjectFault(error)) throw error
-      return undefined
     })
     return this.#contents
   }

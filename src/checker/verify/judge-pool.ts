@@ -5,10 +5,11 @@ import type {WorkerAnswer, WorkerTask} from './judge-worker.js'
 import type {Judges} from './judges.js'
 import type {JudgeKeys, JudgeTask, PackfileVerdict} from './packfile-judge.js'
 
+import {BufferShelf} from './buffer-shelf.js'
 import {OwnThread} from './judges.js'
 
 /** Bytes judged on this thread before others are started: a small store is done by then. */
-const OWN_BYTES = 24 * 1024 * 1024
+const OWN_BYTES = 8 * 1024 * 1024
 
 /** More threads than this have nothing to do: reading is slower. */
 const MAX_THREADS = 8
@@ -33,12 +34,17 @@ export class JudgePool implements Judges {
   readonly #own: OwnThread
   #ownBytes = 0
   readonly #queue: Waiting[] = []
+  readonly #shelf = new BufferShelf()
   readonly #threads: Thread[] = []
   #works = true
 
   constructor(keys: JudgeKeys) {
     this.#keys = keys
-    this.#own = new OwnThread(keys)
+    this.#own = new OwnThread(keys, this.#shelf)
+  }
+
+  allocate(size: number): Buffer {
+    return this.#shelf.take(size)
   }
 
   async close(): Promise<void> {
@@ -56,7 +62,8 @@ export class JudgePool implements Judges {
     })
   }
 
-  #answer(thread: Thread, {error, verdict}: WorkerAnswer): void {
+  #answer(thread: Thread, {buffer, error, verdict}: WorkerAnswer): void {
+    this.#shelf.give(buffer)
     const {busy} = thread
     thread.busy = undefined
     if (verdict) busy?.resolve(verdict)
@@ -89,7 +96,13 @@ export class JudgePool implements Judges {
   #start(): Thread | undefined {
     if (this.#threads.length >= Math.min(availableParallelism(), MAX_THREADS)) return undefined
     const {compression, encryption, hashing, key, secret} = this.#keys
-    const workerData: JudgeKeys = {compression, encryption, hashing, key: Uint8Array.from(key), secret: secret && Uint8Array.from(secret)}
+    const workerData: JudgeKeys = {
+      compression,
+      encryption,
+      hashing,
+      key: Uint8Array.from(key),
+      secret: secret && Uint8Array.from(secret),
+    }
     const worker = new Worker(new URL('judge-worker.js', import.meta.url), {stderr: false, workerData})
     const thread: Thread = {busy: undefined, worker}
     worker.on('message', (answer: WorkerAnswer) => this.#answer(thread, answer))

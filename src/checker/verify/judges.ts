@@ -1,7 +1,10 @@
+import {BufferShelf} from './buffer-shelf.js'
 import {type JudgeKeys, type JudgeTask, PackfileJudge, type PackfileVerdict} from './packfile-judge.js'
 
 /** Whoever judges packfiles, on this thread or others. */
 export interface Judges {
+  /** Memory for a packfile that is to be judged. */
+  allocate(size: number): Buffer
   close(): Promise<void>
   /** The task's bytes are the judge's from now on. */
   judge(task: JudgeTask): Promise<PackfileVerdict>
@@ -12,9 +15,15 @@ export class OwnThread implements Judges {
   #judge: Promise<PackfileJudge> | undefined
   readonly #keys: JudgeKeys
   #last: Promise<unknown> = Promise.resolve()
+  readonly #shelf: BufferShelf
 
-  constructor(keys: JudgeKeys) {
+  constructor(keys: JudgeKeys, shelf = new BufferShelf()) {
     this.#keys = keys
+    this.#shelf = shelf
+  }
+
+  allocate(size: number): Buffer {
+    return this.#shelf.take(size)
   }
 
   async close(): Promise<void> {
@@ -25,7 +34,9 @@ export class OwnThread implements Judges {
     this.#judge ??= PackfileJudge.create(this.#keys)
     const judge = await this.#judge
     // One hasher, and pauses within: the next waits.
-    const verdict = this.#last.then(async () => judge.judge(task))
+    const verdict = this.#last
+      .then(async () => judge.judge(task))
+      .finally(() => this.#shelf.give(task.bytes.buffer as ArrayBuffer))
     this.#last = verdict.catch(() => {})
     return verdict
   }

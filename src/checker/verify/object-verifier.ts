@@ -106,7 +106,7 @@ export class ObjectVerifier {
   async #read({tag, ...subject}: Subject, {digest, size}: Blob): Promise<{bytes: Buffer; failure?: Finding}> {
     const {failures, onBytes, repository, signal} = this.#context
     const details: FindingDetails = {...detailsOf({tag, ...subject}), digest}
-    const bytes = Buffer.allocUnsafeSlow(size)
+    const bytes = this.#options.judges?.allocate(size) ?? Buffer.allocUnsafeSlow(size)
     let filled = 0
     try {
       const stream = await repository.blobs.fetch({digest, mediaType: MEDIA_TYPE.octetStream, size}, {signal})

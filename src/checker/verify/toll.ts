@@ -29,11 +29,16 @@ export class Toll {
   }
 
   /** A part of a tree, and with it everything between two paths. */
-  hide(snapshot: Mac, {before, from}: {readonly before?: string | undefined; readonly from?: string | undefined}): void {
+  hide(
+    snapshot: Mac,
+    {before, from}: {readonly before?: string | undefined; readonly from?: string | undefined},
+  ): void {
     this.#snapshots.add(snapshot)
     this.#isHidden = true
     const whole = from === undefined && before === undefined
-    const range = whole ? 'everything' : `${from ?? 'the first'} to ${before === undefined ? 'the last' : `before ${before}`}`
+    const range = whole
+      ? 'everything'
+      : `${from ?? 'the first'} to ${before === undefined ? 'the last' : `before ${before}`}`
     if (this.#hidden.size < MAX_PATHS) this.#hidden.add(range)
   }
 

@@ -89,12 +89,12 @@ export class Verify implements AsyncIterable<Finding> {
   readonly #configBlobs = new ConfigBlobs()
   /** Tags whose manifest was not there: removed since the list was read, perhaps. */
   readonly #ghosts: Finding[] = []
+  #inside: StoreInside | undefined
   readonly #options: VerifyOptions
   #progress: Omit<VerifyProgress, 'bytes'> = {done: 0, phase: 'states', total: 0}
   readonly #repository: Repository
-  #summary: undefined | VerifySummary
-  #inside: StoreInside | undefined
   #snapshots: VerifySummary['snapshots']
+  #summary: undefined | VerifySummary
   readonly #tags = new TagTable()
   readonly #tally = new Tally()
   readonly #verified = {bytes: 0, objects: 0}
@@ -211,30 +211,6 @@ export class Verify implements AsyncIterable<Finding> {
     return {...second, findings: [was, ...second.findings]}
   }
 
-  /** Packfiles that states need and that have no tag. */
-  async *#missing({failures}: CheckContext): AsyncGenerator<Finding> {
-    const {signal} = this.#options
-    for (const mac of this.#book.expected()) {
-      const tag = tagOf('packfile', mac)
-      if (this.#tags.hasTag(tag)) continue
-      const details = detailsOf({mac, resource: 'packfile', tag})
-      try {
-        await this.#repository.manifests.resolve(tag, {signal})
-        failures.succeeded()
-      } catch (error) {
-        if (!isNotFound(error)) yield failures.failed(error, tag, details)
-        else {
-          const missing = finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
-          if (!this.#inside?.hold({finding: missing, packfile: mac})) yield missing
-        }
-
-        continue
-      }
-
-      yield finding('list-incomplete', `${tag}: is there and is not in the tag list`, details)
-    }
-  }
-
   /**
    * States that have no tag: a packfile that no state knows ends their snapshot. Between its last packfile and its state
    * a backup takes moments.
@@ -249,6 +225,31 @@ export class Verify implements AsyncIterable<Finding> {
       const message = `${tag}: the state of a snapshot in ${holder} has no tag; it was lost, or never written`
       const lost = finding('tag-missing', message, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
       if (!this.#inside?.hold({finding: lost})) yield lost
+    }
+  }
+
+  /** Packfiles that states need and that have no tag. */
+  async *#missing({failures}: CheckContext): AsyncGenerator<Finding> {
+    const {signal} = this.#options
+    for (const mac of this.#book.expected()) {
+      const tag = tagOf('packfile', mac)
+      if (this.#tags.hasTag(tag)) continue
+      const details = detailsOf({mac, resource: 'packfile', tag})
+      try {
+        await this.#repository.manifests.resolve(tag, {signal})
+        failures.succeeded()
+      } catch (error) {
+        if (isNotFound(error)) {
+          const missing = finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
+          if (!this.#inside?.hold({finding: missing, packfile: mac})) yield missing
+        } else {
+          yield failures.failed(error, tag, details)
+        }
+
+        continue
+      }
+
+      yield finding('list-incomplete', `${tag}: is there and is not in the tag list`, details)
     }
   }
 

@@ -23,6 +23,28 @@ describe('hashing', () => {
     expect(await hash('SHA256', data)).to.deep.equal(createHash('sha256').update(data).digest())
   })
 
+  it('says the same natively and in WebAssembly, whichever comes first', async () => {
+    const key = Buffer.alloc(32, 9)
+    const data = Buffer.alloc(200_000, 'some text')
+    const small = await createHasher('BLAKE3', key)
+    for (let offset = 0; offset < data.length; offset += 1000) small.update(data.subarray(offset, offset + 1000))
+    const large = await createHasher('BLAKE3', key)
+    for (let time = 0; time < 2; time++) {
+      large.update(data)
+      const whole = await hash('BLAKE3', data, key)
+      expect(large.digest().equals(whole)).to.equal(true)
+      if (time === 0) expect(small.digest().equals(whole)).to.equal(true)
+      large.reset()
+      large.update(data.subarray(0, 10))
+      const again = large.digest()
+      small.reset()
+      small.update(data.subarray(0, 10))
+      expect(small.digest().equals(again)).to.equal(true)
+      large.reset()
+      small.reset()
+    }
+  })
+
   for (const hashing of ['BLAKE3', 'SHA256'] as const) {
     it(`gives the same ${hashing} however the bytes are cut, and starts anew with the same key`, async () => {
       const key = Buffer.alloc(32, 7)

@@ -1,0 +1,28 @@
+const MIB = 1024 * 1024
+
+/** Memory kept for the next packfile. */
+const KEPT_BYTES = 128 * MIB
+
+/** Memory that a packfile may get beyond its size. */
+const SLACK_BYTES = 8 * MIB
+
+/** Memory for whole packfiles, used again and again: fresh memory costs as much as reading a packfile into it. */
+export class BufferShelf {
+  #bytes = 0
+  readonly #free: ArrayBuffer[] = []
+
+  give(buffer: ArrayBuffer): void {
+    if (this.#bytes + buffer.byteLength > KEPT_BYTES) return
+    this.#bytes += buffer.byteLength
+    this.#free.push(buffer)
+  }
+
+  /** A buffer of `size` bytes at the beginning of its memory; what is in it is left from others. */
+  take(size: number): Buffer {
+    const at = this.#free.findIndex(({byteLength}) => byteLength >= size && byteLength <= size + SLACK_BYTES)
+    if (at === -1) return Buffer.allocUnsafeSlow(size)
+    const [buffer] = this.#free.splice(at, 1)
+    this.#bytes -= buffer!.byteLength
+    return Buffer.from(buffer!, 0, size)
+  }
+}
