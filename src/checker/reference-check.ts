@@ -74,11 +74,11 @@ async function judgeUnknown(subject: Subject, context: ReferenceContext): Promis
   const {failures, now, scan} = context
   const details = detailsOf(subject)
   const message = `${subject.tag}: no state knows it; a backup is under way or was broken off, or its state is lost`
-  const findings = [finding('packfile-unknown', message, details)]
   let index: PackfileIndex
   try {
     index = await readIndex(subject, context)
   } catch (error) {
+    const findings = [finding('packfile-unknown', message, details)]
     if (isNotFound(error)) return findings
     const isUnsound = hasCode(error, 'INTEGRITY') || hasCode(error, 'STORE_FORMAT')
     const found = isUnsound
@@ -87,6 +87,8 @@ async function judgeUnknown(subject: Subject, context: ReferenceContext): Promis
     return [...findings, found]
   }
 
+  const written = formatTimestamp(index.footer.timestamp)
+  const findings = [finding('packfile-unknown', message, {...details, found: written})]
   // Between its last packfile and its state a backup takes moments.
   if (timestampToMillis(index.footer.timestamp) + LOCK_TTL_MS > now) return findings
   for (const {mac, type} of index) {

@@ -133,6 +133,18 @@ export interface BlobLister {
   blobDigests(options?: CallOptions): AsyncIterable<Descriptor>
 }
 
+/** Frees what nothing refers to any more. Only backends that own their storage can. Optional: use `canCollectGarbage`. */
+export interface GarbageCollectable {
+  /**
+   * Removes blobs that no manifest reaches, tagged or not. Safe beside writers.
+   * @param graceMs blobs younger than this stay: the manifest of a push under way may come yet
+   * @throws IntegrityError when a manifest cannot be read; nothing is removed then
+   */
+  collectGarbage(
+    options?: CallOptions & {readonly dryRun?: boolean | undefined; readonly graceMs?: number | undefined},
+  ): Promise<{readonly blobs: readonly Descriptor[]; readonly bytes: number}>
+}
+
 /** What time it is where the repository is. Optional: use `canTellTime`. */
 export interface TimeTeller {
   /** Milliseconds since the epoch, to the second; undefined when the other side does not say. */
@@ -165,6 +177,10 @@ export function canMount(blobs: BlobStore): blobs is BlobStore & Mounter {
 
 export function canProbeAccess(repository: Repository): repository is AccessProber & Repository {
   return has(repository, 'access')
+}
+
+export function canCollectGarbage(repository: Repository): repository is GarbageCollectable & Repository {
+  return has(repository, 'collectGarbage')
 }
 
 export function canTellTime(repository: Repository): repository is Repository & TimeTeller {

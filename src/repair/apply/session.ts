@@ -4,6 +4,7 @@ import type {ApplyContext} from './context.js'
 
 import {KlosetOciError} from '../../errors.js'
 import {type Mac} from '../../kloset/mac.js'
+import {statesDigest} from '../states-digest.js'
 import {StoreLock} from '../store-lock.js'
 import {tagStateOf} from '../tag-state.js'
 
@@ -82,10 +83,15 @@ export async function checkUnchanged({journal, repository, sealed, signal}: Appl
     if (!states.has(now)) changes.push(`${tag} leads to ${now}, not to ${[...states].join(' or ')}`)
   }
 
+  const {states} = sealed.plan
+  if (states !== undefined && (await statesDigest(repository, {signal})) !== states) {
+    changes.push('the list of states is another one: what the plan removes may be known to a new one')
+  }
+
   if (changes.length === 0) return
   throw new KlosetOciError('INVALID_ARGUMENT', `${repository.location}: has changed since the plan was made`, {
     facts: {changes: changes.length, first: changes[0]!, store: sealed.plan.store},
-    suggestions: ['Make a new plan with `repair plan`.'],
+    suggestions: ['Make a new plan, as this one was made.'],
   })
 }
 

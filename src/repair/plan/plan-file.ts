@@ -125,7 +125,7 @@ class Decoder {
   }
 
   plan(json: JsonObject): RepairPlan {
-    const {created, notes, relies, sources, steps, store, unfixable} = json
+    const {created, notes, relies, sources, states, steps, store, unfixable} = json
     const sourceList = this.#list(sources, 'sources').map((source) => ({
       kind: this.#oneOf(source['kind'], SOURCE_KINDS, 'sources: kind'),
       location: this.#text(source['location'], 'sources: location'),
@@ -136,6 +136,7 @@ class Decoder {
       relies: this.#relies(relies),
       schema: PLAN_SCHEMA,
       sources: sourceList,
+      ...(states !== undefined && {states: this.#text(states, 'states')}),
       steps: this.#list(steps, 'steps').map((step, index) => this.#step(step, index + 1, sourceList.length)),
       store: this.#text(store, 'store'),
       unfixable: this.#list(unfixable, 'unfixable').map((one) => this.#unfixable(one)),

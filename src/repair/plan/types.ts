@@ -94,6 +94,8 @@ export interface RepairPlan {
   readonly relies: Readonly<Record<string, TagState>>
   readonly schema: typeof PLAN_SCHEMA
   readonly sources: readonly {readonly kind: SourceKind; readonly location: string}[]
+  /** SHA-256 of the store's list of states, where the plan relies on that: a new one may know what it removes. */
+  readonly states?: string | undefined
   readonly steps: readonly RepairStep[]
   readonly store: string
   readonly unfixable: readonly Unfixable[]
