@@ -30,7 +30,7 @@ export function runPlugin(): void {
     }
 
     setTimeout(exit, GRACE_MS)
-    if (busy) service.close().then(() => setImmediate(exit), exit)
+    if (busy) service.end().then(() => setImmediate(exit), exit)
     else exit()
   }
 

@@ -63,11 +63,13 @@ export class StoreService {
   /** Closed for all but deletes. */
   #closed: Opened | undefined
   /** Deletes under way, whoever still waits for them. */
-  readonly #deleting = new Set<Promise<void>>()
+  readonly #deleting = new Set<Promise<unknown>>()
   readonly #env: NodeJS.ProcessEnv
   readonly #onRequest: RequestObserver | undefined
   #opened: Opened | undefined
   readonly #ownLocks = new OwnLocks()
+  /** Puts under way: an upload that is given up has to be cancelled at the registry. */
+  readonly #putting = new Set<Promise<unknown>>()
 
   constructor({clock = systemClock, env = process.env, onRequest}: StoreServiceOptions = {}) {
     this.#clock = clock
@@ -77,7 +79,7 @@ export class StoreService {
 
   /** Whether something is under way that outlives its call. */
   get busy(): boolean {
-    return this.#deleting.size > 0
+    return this.#deleting.size + this.#putting.size > 0
   }
 
   /** Waits for the deletes, ends what else is under way and frees the connections. */
@@ -88,6 +90,12 @@ export class StoreService {
     closed?.reader.close()
     await Promise.allSettled(this.#deleting)
     await closed?.store.close()
+  }
+
+  /** As `close`, once every call has been given up: waits until the uploads of those are cancelled. */
+  async end(): Promise<void> {
+    await Promise.allSettled(this.#putting)
+    await this.close()
   }
 
   /** The calls by their path. */
@@ -138,14 +146,8 @@ export class StoreService {
     const resource = resourceOf(type)
     const mac = macOf(bytes)
     const work = remove(this.#opened ?? this.#closed ?? this.#use(), resource, mac)
-    this.#deleting.add(work)
     if (resource === 'lock') this.#ownLocks.removed(mac)
-    try {
-      await work
-    } finally {
-      this.#deleting.delete(work)
-    }
-
+    await during(this.#deleting, work)
     return EMPTY_MESSAGE
   }
 
@@ -199,7 +201,7 @@ export class StoreService {
 
   async #put(call: Parameters<Putter['put']>[0]): Promise<number> {
     const opened = this.#use()
-    const {mac, resource, size} = await opened.putter.put(call)
+    const {mac, resource, size} = await during(this.#putting, opened.putter.put(call))
     forget(opened, resource, mac)
     if (resource === 'lock') this.#ownLocks.put(mac)
     return size
@@ -227,6 +229,16 @@ async function remove(opened: Opened, resource: Resource, mac: Mac): Promise<voi
     if (!isNotFound(error)) throw error
   } finally {
     forget(opened, resource, mac)
+  }
+}
+
+/** The work's outcome; until then it is in the set. */
+async function during<T>(set: Set<Promise<unknown>>, work: Promise<T>): Promise<T> {
+  set.add(work)
+  try {
+    return await work
+  } finally {
+    set.delete(work)
   }
 }
 

@@ -12,6 +12,12 @@ import {followed} from './urls.js'
 /** An abandoned upload is not worth a longer wait. */
 const CANCEL_MS = 5000
 
+/**
+ * How distribution 3 answers when its Location is older than the bytes that came since: asked where the upload stands, it
+ * gives the one to use.
+ */
+const OTHER_OFFSET = 416
+
 const OCTETS = {'content-type': MEDIA_TYPE.octetStream} as const
 
 /** An upload under way at the registry, as its latest Location. */
@@ -34,15 +40,13 @@ export class UploadSession {
 
   /** Tells the registry that nothing more will come. Best effort: it forgets the upload by itself in time. */
   async cancel(): Promise<void> {
+    const signal = AbortSignal.timeout(CANCEL_MS)
     try {
-      const response = await this.#context.send({
-        access: 'delete',
-        method: 'DELETE',
-        retry: 'never',
-        signal: AbortSignal.timeout(CANCEL_MS),
-        url: this.#location,
-      })
-      await discard(response.body)
+      const refused = (await this.#tell('DELETE', signal)).status === OTHER_OFFSET
+      if (!refused) return
+      const {headers} = await this.#tell('GET', signal)
+      this.#location = locationOf({headers}, this.#location) ?? this.#location
+      await this.#tell('DELETE', signal)
     } catch {
       // The failure that led here is the one to report.
     }
@@ -82,10 +86,17 @@ export class UploadSession {
 
     return response
   }
+
+  async #tell(method: 'DELETE' | 'GET', signal: AbortSignal): Promise<HttpResponse> {
+    const access = method === 'GET' ? 'push' : 'delete'
+    const response = await this.#context.send({access, method, retry: 'never', signal, url: this.#location})
+    await discard(response.body)
+    return response
+  }
 }
 
 /** @throws ProtocolError when the Location would carry the upload from https to plain http, or is no URL */
-function locationOf({headers}: HttpResponse, base: URL): undefined | URL {
+function locationOf({headers}: Pick<HttpResponse, 'headers'>, base: URL): undefined | URL {
   const text = headers['location']
   if (text === undefined || text === '') return undefined
   const url = followed(text, base)
