@@ -1,13 +1,14 @@
 /**
  * The layers, lowest first. A folder may import itself and what stands below it, never above:
- * commands -> cli, base-command -> repair, checker, server, plugin -> kloset -> registry -> util, errors.
+ * commands -> cli, base-command -> repair, checker, restore, server, plugin -> kloset -> registry -> util, errors.
  */
 const above = {
   checker: ['repair', 'server', 'plugin'],
-  kloset: ['checker', 'repair', 'server', 'plugin'],
+  kloset: ['checker', 'repair', 'restore', 'server', 'plugin'],
   plugin: ['checker', 'repair', 'server'],
-  registry: ['kloset', 'checker', 'repair', 'server', 'plugin'],
+  registry: ['kloset', 'checker', 'repair', 'restore', 'server', 'plugin'],
   repair: ['server', 'plugin'],
+  restore: ['checker', 'repair', 'server', 'plugin'],
   server: ['kloset', 'checker', 'repair', 'plugin'],
 }
 
@@ -48,7 +49,7 @@ module.exports = {
     },
     {
       comment: 'kloset and above see interfaces; which backend serves them is decided in registry/open.ts',
-      from: {path: '^src/(kloset|checker|repair|plugin)/'},
+      from: {path: '^src/(kloset|checker|repair|restore|plugin)/'},
       name: 'backends-only-through-the-factory',
       severity: 'error',
       to: {path: '^src/registry/(remote|layout|memory|transport)/'},

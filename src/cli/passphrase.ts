@@ -1,7 +1,9 @@
 import {Flags} from '@oclif/core'
+import {spawn} from 'node:child_process'
+import {once} from 'node:events'
 import {open} from 'node:fs/promises'
 
-import {InvalidArgumentError} from '../errors.js'
+import {InterruptedError, InvalidArgumentError, KlosetOciError, LocalIoError} from '../errors.js'
 import {unlock} from '../kloset/codec/kdf.js'
 import {type Secret} from '../kloset/codec/secret.js'
 import {type KlosetStore} from '../kloset/store.js'
@@ -10,6 +12,11 @@ import {ask, secretFromStdin} from './password.js'
 
 /** How an encrypted store is opened. */
 export const passphraseFlags = {
+  'passphrase-command': Flags.string({
+    description: 'command that prints the passphrase of an encrypted store, run by the shell',
+    exclusive: ['passphrase-file'],
+    helpValue: 'COMMAND',
+  }),
   'passphrase-file': Flags.string({
     description: 'file with the passphrase of an encrypted store, - for standard input (or set PLAKAR_PASSPHRASE)',
     helpValue: 'FILE',
@@ -17,6 +24,7 @@ export const passphraseFlags = {
 }
 
 export interface PassphraseFlags {
+  readonly 'passphrase-command'?: string | undefined
   readonly 'passphrase-file'?: string | undefined
 }
 
@@ -26,10 +34,12 @@ const VARIABLES = ['KLOSET_OCI_PASSPHRASE', 'PLAKAR_PASSPHRASE'] as const
 const MAX_FILE_BYTES = 64 * 1024
 
 /**
- * The passphrase that was given by a file or the environment; undefined when none was.
- * @throws InvalidArgumentError when it is empty, LocalIoError when the file cannot be read
+ * The passphrase that was given by a file, a command or the environment; undefined when none was.
+ * @throws InvalidArgumentError when it is empty, LocalIoError when the file cannot be read or the command fails
  */
 export async function givenPassphrase(flags: PassphraseFlags, signal: AbortSignal): Promise<string | undefined> {
+  const command = flags['passphrase-command']
+  if (command !== undefined) return passphraseOf(command, signal)
   const path = flags['passphrase-file']
   if (path === '-') return secretFromStdin(signal)
   if (path !== undefined) {
@@ -78,6 +88,55 @@ export async function givenSecret(
     if (signal.aborted) throw error
   })
   return configuration?.encryption && unlock(configuration.encryption, passphrase)
+}
+
+/**
+ * The secret of a store for a command that cannot do without: given, or asked for where a person is there to answer.
+ * @returns undefined for a store that is not encrypted
+ * @throws NotFoundError | StoreFormatError | VersionError when its configuration cannot be read
+ * @throws KlosetOciError with the code UNAUTHORIZED when there is no passphrase, or another store's
+ */
+export async function neededSecret(
+  store: KlosetStore,
+  flags: PassphraseFlags,
+  signal: AbortSignal,
+): Promise<Secret | undefined> {
+  const {encryption} = await store.configuration({signal})
+  if (!encryption) return undefined
+  const given = await givenPassphrase(flags, signal)
+  if (given !== undefined) return unlock(encryption, given)
+  if (process.stdin.isTTY) return unlock(encryption, await ask('passphrase', {signal, silent: true}))
+  throw new KlosetOciError('UNAUTHORIZED', `${store.location}: is encrypted, and no passphrase was given`, {
+    suggestions: ['Give --passphrase-file FILE or --passphrase-command COMMAND, or set PLAKAR_PASSPHRASE.'],
+  })
+}
+
+/** What a command prints, without the line break at its end. What it says on standard error is shown. */
+async function passphraseOf(command: string, signal: AbortSignal): Promise<string> {
+  const child = spawn(command, {shell: true, signal, stdio: ['inherit', 'pipe', 'inherit']})
+  const ended = once(child, 'close') as Promise<[null | number, NodeJS.Signals | null]>
+  // Told when it is waited for.
+  ended.catch(() => {})
+  const output: Buffer[] = []
+  let size = 0
+  for await (const chunk of child.stdout) {
+    size += (chunk as Buffer).length
+    if (size <= MAX_FILE_BYTES) output.push(chunk as Buffer)
+  }
+
+  const [status, killer] = await ended
+  if (signal.aborted) throw new InterruptedError()
+  if (status !== 0) {
+    const how = killer === null ? `with status ${status}` : `of ${killer}`
+    throw new LocalIoError(`--passphrase-command: it ended ${how}`, {facts: status === null ? {} : {status}})
+  }
+
+  if (size > MAX_FILE_BYTES) throw new InvalidArgumentError('--passphrase-command: too long for a passphrase')
+  const text = Buffer.concat(output)
+    .toString('utf8')
+    .replace(/\r?\n$/, '')
+  if (text === '') throw new InvalidArgumentError('--passphrase-command: it printed no passphrase')
+  return text
 }
 
 /** The whole file but for one line break at its end, as plakar reads its key file. */

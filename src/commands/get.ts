@@ -1,11 +1,9 @@
 import {Flags} from '@oclif/core'
-import {type Readable} from 'node:stream'
 
 import {textArg} from '../cli/args.js'
-import {AtomicFile} from '../cli/atomic-file.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural, shellCommand} from '../cli/format.js'
-import {writeOut} from '../cli/output.js'
+import {STDOUT, writeContent} from '../cli/sink.js'
 import {resourceArg, storeArg, StoreCommand} from '../cli/store-command.js'
 import {InvalidArgumentError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
@@ -23,8 +21,6 @@ export interface GetResult {
   readonly size: number
   readonly store: string
 }
-
-const STDOUT = '-'
 
 export default class Get extends StoreCommand {
   static override args = {
@@ -84,7 +80,7 @@ appears under its name only when that held.`,
       const bytes = abortable(stream, this.signal)
       const progress = await this.startProgress(flags)
       const told = (size: number) => progress.update(`read ${humanSize(size)}`)
-      const size = file === STDOUT ? await toStdout(bytes, told) : await toFile(file, bytes, told)
+      const size = await writeContent(file, bytes, told)
       if (file !== STDOUT) this.print(`wrote ${file} (${humanSize(size)}, ${plural(size, 'byte')})`)
       return {file, mac, range, resource, size, store: store.location}
     })
@@ -134,34 +130,4 @@ function parseRange(text: string): ObjectRange {
   throw new InvalidArgumentError(`--range: "${text.slice(0, 80)}" is not OFFSET:LENGTH`, {
     suggestions: ['Both are bytes, counted from 0: --range 0:16 is the first 16.'],
   })
-}
-
-async function toStdout(stream: Readable, told: (size: number) => void): Promise<number> {
-  let size = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    await writeOut(chunk)
-    size += chunk.length
-    told(size)
-  }
-
-  return size
-}
-
-async function toFile(path: string, stream: Readable, told: (size: number) => void): Promise<number> {
-  const file = await AtomicFile.create(path)
-  let size = 0
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      await file.write(chunk)
-      size += chunk.length
-      told(size)
-    }
-
-    await file.commit()
-  } catch (error) {
-    await file.discard()
-    throw error
-  }
-
-  return size
 }

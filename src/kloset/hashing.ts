@@ -127,18 +127,23 @@ export class HasherPool {
     this.#create = async () => createHasher(hashing, own)
   }
 
+  /** Takes a hasher back that `take` gave. */
+  giveBack(hasher: Hasher): void {
+    hasher.reset()
+    this.#idle.push(hasher)
+  }
+
   /** Runs `use` with a fresh hasher that nobody else has meanwhile. */
   async lend<T>(use: (hasher: Hasher) => Promise<T> | T): Promise<T> {
     const hasher = await this.take()
     try {
       return await use(hasher)
     } finally {
-      hasher.reset()
-      this.#idle.push(hasher)
+      this.giveBack(hasher)
     }
   }
 
-  /** A hasher to keep. */
+  /** A fresh hasher to keep. */
   async take(): Promise<Hasher> {
     return this.#idle.pop() ?? this.#create()
   }

@@ -140,13 +140,20 @@ export class Tree {
 
   /**
    * Keys and values in order, from `from` on (default: all).
+   * @param onBroken takes what cannot be read, and the walk goes on beside it; without it the error is thrown
    * @throws StoreFormatError, and whatever the reader throws
    */
-  async *entries(from?: string): AsyncGenerator<TreeEntry> {
+  async *entries(from?: string, onBroken?: (broken: BrokenNode) => void): AsyncGenerator<TreeEntry> {
     let last: string | undefined
-    for await (const {node} of this.#walk(from)) {
+    for await (const {mac, node} of this.#walk(from, onBroken)) {
       for (const [at, key] of node.values.length > 0 ? node.keys.entries() : []) {
-        if (last !== undefined && this.#compare(last, key) >= 0) throw this.#disordered(key)
+        if (last !== undefined && this.#compare(last, key) >= 0) {
+          const error = this.#disordered(key)
+          if (!onBroken) throw error
+          onBroken({before: undefined, error, from: last, mac})
+          return
+        }
+
         last = key
         if (from === undefined || this.#compare(key, from) >= 0) yield {key, value: node.values[at]!}
       }

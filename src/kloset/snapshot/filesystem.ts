@@ -108,7 +108,7 @@ export class Filesystem {
     const clean = cleanPath(path)
     const mac = await this.#tree.find(clean)
     if (mac) return this.entry(mac, clean)
-    throw new NotFoundError(`no ${JSON.stringify(clean)} in the snapshot`, {facts: {path: clean}})
+    throw notInSnapshot(clean)
   }
 
   /** The object that holds an entry's content; undefined for what has none. */
@@ -135,6 +135,10 @@ export class Filesystem {
       if (isDirectory(value)) open.push(this.children(value.path))
     }
   }
+}
+
+export function notInSnapshot(path: string): NotFoundError {
+  return new NotFoundError(`no ${JSON.stringify(path)} in the snapshot`, {facts: {path}})
 }
 
 /** An entry, which has to be of the path that the tree has it at. @throws StoreFormatError, and what the reader throws */

@@ -12,7 +12,7 @@ export {
 export {decodeDirpack, type PackedEntry} from './dirpack.js'
 export {type CustomMetadata, decodeEntry, type Entry, type FileInfo, isDirectory} from './entry.js'
 export {type BackupError, decodeAttribute, decodeBackupError, type ExtendedAttribute} from './extras.js'
-export {Filesystem, openAttributes, openErrors, openFiles, openIndex} from './filesystem.js'
+export {Filesystem, notInSnapshot, openAttributes, openErrors, openFiles, openIndex} from './filesystem.js'
 export {
   type Classification,
   decodeHeader,

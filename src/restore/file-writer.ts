@@ -1,0 +1,56 @@
+import type {FileHandle} from 'node:fs/promises'
+
+/** Blocks of this many zeros are left out: the file system reads zeros where nothing was written. */
+const BLOCK_BYTES = 64 * 1024
+const ZEROS = Buffer.alloc(BLOCK_BYTES)
+
+/** Writes a new file in order, with holes for zeros. */
+export class FileWriter {
+  readonly #handle: FileHandle
+  #offset = 0
+  #written = 0
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  /** Gives the file its length when it ends in a hole. @returns its bytes */
+  async end(): Promise<number> {
+    if (this.#written < this.#offset) await this.#handle.truncate(this.#offset)
+    return this.#offset
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    let start = 0
+    while (start < bytes.length) {
+      const end = this.#endOf(bytes, start, false)
+      if (end > start) await this.#put(bytes.subarray(start, end), this.#offset + start)
+      start = this.#endOf(bytes, end, true)
+    }
+
+    this.#offset += bytes.length
+  }
+
+  /** Where the run of blocks of zeros, or of others, that begins at `start` ends. */
+  #endOf(bytes: Buffer, start: number, zeros: boolean): number {
+    let at = start
+    while (at < bytes.length) {
+      const end = Math.min(at + BLOCK_BYTES, bytes.length)
+      const isZero = end - at === BLOCK_BYTES && bytes[at] === 0 && ZEROS.equals(bytes.subarray(at, end))
+      if (isZero !== zeros) return at
+      at = end
+    }
+
+    return at
+  }
+
+  async #put(bytes: Buffer, position: number): Promise<void> {
+    let done = 0
+    while (done < bytes.length) {
+      const {bytesWritten} = await this.#handle.write(bytes, done, bytes.length - done, position + done)
+      done += bytesWritten
+    }
+
+    this.#written = position + bytes.length
+  }
+}

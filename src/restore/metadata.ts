@@ -1,0 +1,58 @@
+import {chmod, chown, type FileHandle, lchown, lutimes, utimes} from 'node:fs/promises'
+
+import type {Entry} from '../kloset/snapshot/index.js'
+import type {Timestamp} from '../kloset/timestamp.js'
+
+import {permissionsOfMode} from '../kloset/snapshot/index.js'
+
+export interface MetadataOptions {
+  /** Set owner and group. */
+  readonly owner: boolean
+  /** Set permissions; without it what is new has those that the process gives. */
+  readonly permissions: boolean
+}
+
+/** Owner, permissions and time of an open file. The owner goes first: setting it takes special permissions away. */
+export async function setFileMetadata(
+  handle: FileHandle,
+  {info}: Entry,
+  {owner, permissions}: MetadataOptions,
+): Promise<void> {
+  if (owner) await handle.chown(info.uid, info.gid)
+  await handle.chmod(permissions ? permissionsOfMode(info.mode) : plainMode(0o666))
+  const time = timeOf(info.modTime)
+  await handle.utimes(time, time)
+}
+
+/** The same for a folder, by its path. */
+export async function setFolderMetadata(
+  path: Buffer,
+  {info}: Entry,
+  {owner, permissions}: MetadataOptions,
+): Promise<void> {
+  if (owner) await chown(path, info.uid, info.gid)
+  await chmod(path, permissions ? permissionsOfMode(info.mode) : plainMode(0o777))
+  const time = timeOf(info.modTime)
+  await utimes(path, time, time)
+}
+
+/** The same for a symbolic link, which has no permissions of its own. */
+export async function setLinkMetadata(path: Buffer | string, {info}: Entry, {owner}: MetadataOptions): Promise<void> {
+  if (owner) await lchown(path, info.uid, info.gid)
+  const time = timeOf(info.modTime)
+  await lutimes(path, time, time)
+}
+
+function plainMode(mode: number): number {
+  // eslint-disable-next-line no-bitwise -- permissions are bits
+  return mode & ~process.umask()
+}
+
+/**
+ * A time as the runtime takes it: it keeps microseconds, and cuts what it cannot hold. Before 1970 it keeps seconds.
+ */
+function timeOf({nanoseconds, seconds}: Timestamp): Date | number {
+  if (seconds < 0) return new Date(seconds * 1000)
+  // A quarter of a microsecond more, so that a number just below does not lose one.
+  return seconds + (nanoseconds + 250) / 1e9
+}
