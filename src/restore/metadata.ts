@@ -53,6 +53,6 @@ function plainMode(mode: number): number {
  */
 function timeOf({nanoseconds, seconds}: Timestamp): Date | number {
   if (seconds < 0) return new Date(seconds * 1000)
-  // A quarter of a microsecond more, so that a number just below does not lose one.
-  return seconds + (nanoseconds + 250) / 1e9
+  // Between two microseconds, so that a number just below does not lose one.
+  return seconds + (Math.floor(nanoseconds / 1000) + 0.3) / 1e6
 }
