@@ -109,7 +109,7 @@ for (const name of GOLDEN) {
       }
 
       expect(changes).to.deep.equal(['metadata . time', 'added second.txt '])
-      for await (const _ of diffSnapshots(await side(oldest), await side(oldest))) expect.fail('they are the same')
+      for await (const {path} of diffSnapshots(await side(oldest), await side(oldest))) expect.fail(`${path}: they are the same`)
     })
   })
 }
