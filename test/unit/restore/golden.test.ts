@@ -109,7 +109,8 @@ for (const name of GOLDEN) {
       }
 
       expect(changes).to.deep.equal(['metadata . time', 'added second.txt '])
-      for await (const {path} of diffSnapshots(await side(oldest), await side(oldest))) expect.fail(`${path}: they are the same`)
+      for await (const {path} of diffSnapshots(await side(oldest), await side(oldest)))
+        expect.fail(`${path}: they are the same`)
     })
   })
 }
