@@ -6,7 +6,7 @@ import type {Clock} from '../util/clock.js'
 import type {ContentSource} from '../util/content-source.js'
 import type {ResourceName} from './resource.js'
 
-import {AlreadyExistsError, IntegrityError, InvalidArgumentError, isNotFound} from '../errors.js'
+import {AlreadyExistsError, hasCode, IntegrityError, InvalidArgumentError, isNotFound} from '../errors.js'
 import {type Digest, Digester} from '../registry/digest.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {abortable} from '../util/abort.js'
@@ -158,7 +158,15 @@ export class TagStore {
       if (range.offset >= size) return readableOf(Buffer.alloc(0))
     }
 
-    return this.#repository.blobs.fetch(target, {range, signal})
+    try {
+      return await this.#repository.blobs.fetch(target, {range, signal})
+    } catch (error) {
+      if (!hasCode(error, 'INVALID_ARGUMENT')) throw error
+      // Less is there than the manifest says.
+      const {size} = await this.#repository.blobs.resolve(layer, {signal})
+      if (range.offset < size) throw error
+      return readableOf(Buffer.alloc(0))
+    }
   }
 
   /** @throws IntegrityError when the registry does not hold what it has just acknowledged */

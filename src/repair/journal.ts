@@ -15,7 +15,7 @@ const MAX_JOURNAL_BYTES = 512 * 1024 * 1024
 
 /** One line of a journal. `after` is what the step's tag leads to. */
 export type JournalEvent =
-  | {readonly after: readonly TagState[]; readonly event: 'writing'; readonly step: number}
+  | {readonly after: readonly TagState[]; readonly event: 'writing'; readonly step: number; readonly tag: string}
   | {readonly after: TagState; readonly event: 'done'; readonly step: number}
   | {readonly after: TagState; readonly event: 'undone'; readonly step: number}
   | {readonly event: 'begin' | 'undoing'; readonly step: number}
@@ -29,12 +29,14 @@ export type JournalEvent =
 export interface StepProgress {
   /** What its tag may lead to by now, beside what it led to before. */
   readonly after: readonly TagState[]
+  /** Tags that the step has made, or may have, and what they may lead to: its own is among them. */
+  readonly made: ReadonlyMap<string, ReadonlySet<TagState>>
   /** Tags of what was copied to the quarantine for it, oldest first. */
   readonly records: readonly {readonly record: string; readonly tag: string}[]
   readonly status: 'begun' | 'done' | 'failed' | 'none' | 'undoing' | 'undone'
 }
 
-const NOTHING: StepProgress = {after: [], records: [], status: 'none'}
+const NOTHING: StepProgress = {after: [], made: new Map(), records: [], status: 'none'}
 
 /**
  * What has been done of a plan: a file of lines that only grows, each on the disk before what it announces is done. A
@@ -167,7 +169,7 @@ function next(progress: StepProgress, event: StepEvent): StepProgress {
     }
 
     case 'done': {
-      return {...progress, after: [event.after], status: 'done'}
+      return {...progress, after: [...new Set([event.after, ...progress.after])], status: 'done'}
     }
 
     case 'failed': {
@@ -208,41 +210,35 @@ function parseEvent(line: string): JournalEvent | undefined {
 }
 
 function isEvent(json: JsonObject): json is JournalEvent & JsonObject {
-  const {after, event, id, mac, message, quarantine, record, step, tag} = json
-  const isStep = isCount(step) && step > 0
+  const {event, id, mac, quarantine, step} = json
+  if (event === 'unlocked') return true
+  if (event === 'locked') return isString(mac) && isMac(mac)
+  if (event === 'plan') return isString(id) && isString(quarantine)
+  return isCount(step) && step > 0 && isStepEvent(json)
+}
+
+function isStepEvent({after, event, message, record, tag}: JsonObject): boolean {
   switch (event) {
     case 'begin':
     case 'undoing': {
-      return isStep
+      return true
     }
 
     case 'done':
     case 'undone': {
-      return isStep && isTagState(after)
+      return isTagState(after)
     }
 
     case 'failed': {
-      return isStep && isString(message)
-    }
-
-    case 'locked': {
-      return isString(mac) && isMac(mac)
-    }
-
-    case 'plan': {
-      return isString(id) && isString(quarantine)
+      return isString(message)
     }
 
     case 'quarantined': {
-      return isStep && isString(record) && isString(tag)
-    }
-
-    case 'unlocked': {
-      return true
+      return isString(record) && isString(tag)
     }
 
     case 'writing': {
-      return isStep && Array.isArray(after) && after.every((one) => isTagState(one))
+      return isString(tag) && Array.isArray(after) && after.every((one) => isTagState(one))
     }
 
     default: {

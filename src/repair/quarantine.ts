@@ -1,3 +1,5 @@
+import type {Readable} from 'node:stream'
+
 import type {Descriptor} from '../registry/descriptor.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {RawManifest} from '../registry/manifest.js'
@@ -186,7 +188,7 @@ export async function openUnchecked(
   repository: Repository,
   digest: Digest,
   signal: AbortSignal | undefined,
-): Promise<undefined | {readonly size: number; readonly stream: AsyncIterable<unknown>}> {
+): Promise<undefined | {readonly size: number; readonly stream: Readable}> {
   try {
     const {size} = await repository.blobs.resolve(digest, {signal})
     if (size === 0) return {size, stream: readableOf(Buffer.alloc(0))}

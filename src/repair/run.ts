@@ -1,10 +1,12 @@
 import {resolve} from 'node:path'
 
+import type {Digest} from '../registry/digest.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {ApplyOptions, ApplyResult} from './apply/apply.js'
 import type {ApplyContext} from './apply/context.js'
 import type {Unlock} from './plan/find-config.js'
 import type {SealedPlan} from './plan/plan-file.js'
+import type {RepairAction} from './plan/types.js'
 
 import {InvalidArgumentError, KlosetOciError} from '../errors.js'
 import {applyPlan} from './apply/apply.js'
@@ -84,14 +86,32 @@ async function withContext<T>(
     }
 
     const keys =
-      (await ownConfig(repository, unlock, {signal})) ??
-      (await findConfig(repository, {expected: undefined, signal, sources, unlock}))?.keys
+      (await ownConfig(repository, unlock, {signal})) ?? (await plannedKeys(sealed, repository, sources, options))
     const quarantine = new Quarantine(kept, sealed.id)
     return await work({journal, keys, quarantine, repository, sealed, signal, sources})
   } finally {
     for (const one of toClose.toReversed()) await one.close()
     await unlockPlan()
   }
+}
+
+/** The keys of a store whose CONFIG a step of the plan brings back. */
+async function plannedKeys(
+  {plan}: SealedPlan,
+  repository: Repository,
+  sources: readonly Source[],
+  {signal, unlock}: RunOptions,
+) {
+  const step = plan.steps.find(({action, object}) => object.resource === 'config' && action.kind !== 'put-config-blob')
+  if (!step) return
+  const expected = layerOf(step.action)
+  return (await findConfig(repository, {expected, signal, sources, unlock}))?.keys
+}
+
+/** The bytes that a step brings back, by their digest. */
+function layerOf(action: RepairAction): Digest | undefined {
+  if (action.kind === 'put-blob' || action.kind === 'put-object') return action.from.digest
+  return action.kind === 'retag' || action.kind === 'rewrite-manifest' ? action.layer : undefined
 }
 
 /** @throws InvalidArgumentError when it would lie in the store, or not where the first run began it */

@@ -6,6 +6,7 @@ import type {Secret} from '../../src/kloset/codec/secret.js'
 import type {Repository} from '../../src/registry/interfaces.js'
 
 import {collectGcCheck} from '../../src/checker/index.js'
+import {collectVerify} from '../../src/checker/verify/index.js'
 import {unlock} from '../../src/kloset/codec/kdf.js'
 import {type Configuration} from '../../src/kloset/configuration.js'
 import {KlosetStore} from '../../src/kloset/store.js'
@@ -40,7 +41,7 @@ export async function unlockGolden({encryption, repositoryId}: Configuration): P
 export const LATER = {now: () => Date.UTC(2040, 0, 1), async sleep() {}}
 
 interface IndexEntry {
-  annotations: Record<string, string>
+  annotations?: Record<string, string> | undefined
   digest: string
   size: number
 }
@@ -96,7 +97,7 @@ export class RepairRig {
   }
 
   entryOf(tag: string): IndexEntry {
-    return this.entries().find(({annotations}) => annotations['org.opencontainers.image.ref.name'] === tag)!
+    return this.entries().find(({annotations}) => annotations?.['org.opencontainers.image.ref.name'] === tag)!
   }
 
   /** Whether the quarantine has these bytes. */
@@ -111,6 +112,14 @@ export class RepairRig {
       layers: {digest: string}[]
     }
     return manifest.layers[0]!.digest
+  }
+
+  /** Every object that has a tag, with its bytes. */
+  objects(): {bytes: Buffer; tag: string}[] {
+    return this.entries().flatMap(({annotations}) => {
+      const tag = annotations?.['org.opencontainers.image.ref.name']
+      return tag === undefined ? [] : [{bytes: readFileSync(this.pathOf(this.layerOf(tag))), tag}]
+    })
   }
 
   pathOf(digest: string): string {
@@ -133,6 +142,11 @@ export class RepairRig {
     }
   }
 
+  /** Bytes of an object. */
+  size(tag: string): number {
+    return readFileSync(this.pathOf(this.layerOf(tag))).length
+  }
+
   /** A copy of the folder as it is now. */
   snapshot(): string {
     const copy = join(scratchDir('before'), 'store.oci')
@@ -142,12 +156,20 @@ export class RepairRig {
 
   tagsOf(kind: 'packfiles' | 'state'): string[] {
     return this.entries()
-      .map(({annotations}) => annotations['org.opencontainers.image.ref.name']!)
+      .map(({annotations}) => annotations?.['org.opencontainers.image.ref.name'] ?? '')
       .filter((tag) => tag.startsWith(kind))
   }
 
   async undo(options: Partial<RunOptions> = {}): Promise<UndoResult> {
     return undoRepair(await readPlan(this.planPath), this.#options(options))
+  }
+
+  /** Everything that is wrong with the store down to its last blob. */
+  async verify() {
+    return this.withRepository(async (repository) => {
+      const configuration = await new KlosetStore(repository).configuration()
+      return collectVerify(repository, {clock: LATER, secret: await unlockGolden(configuration), tier: 'data'})
+    })
   }
 
   async withRepository<T>(work: (repository: Repository) => Promise<T>): Promise<T> {

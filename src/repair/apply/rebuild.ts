@@ -3,30 +3,47 @@ import type {RepairAction, RepairStep} from '../plan/types.js'
 import type {StoreKeys} from '../store-keys.js'
 
 import {isNotFound, KlosetOciError} from '../../errors.js'
-import {spool} from '../../util/spool.js'
+import {type Resource} from '../../kloset/resource.js'
+import {timestampFromNanos} from '../../kloset/state.js'
+import {timestampFromMillis} from '../../kloset/timestamp.js'
+import {digestOf} from '../../registry/digest.js'
+import {collect} from '../../util/collect.js'
+import {bufferSource} from '../../util/content-source.js'
 import {packfileIndexOf} from '../packfile-access.js'
 import {buildState, type IndexedPackfile} from '../state-builder.js'
-import {type ApplyContext, recordName} from './context.js'
+import {type ApplyContext, createdOf, recordName} from './context.js'
 import {writeObject} from './write-object.js'
+
+/** A state tells of a million blobs in some hundred megabytes, a packfile has 64 MiB. */
+const MAX_STAGED_BYTES = 2 * 1024 ** 3 - 1
 
 /** Builds a lost state out of the indexes of packfiles that no other state knows, and writes it under its tag. */
 export async function rebuildState(
   step: RepairStep,
-  {packfiles}: Extract<RepairAction, {readonly kind: 'rebuild-state'}>,
+  {coloured, packfiles, parent}: Extract<RepairAction, {readonly kind: 'rebuild-state'}>,
   context: ApplyContext,
 ): Promise<Digest> {
   const {repository, signal} = context
   const keys = needKeys(context)
-  return writeStaged(step, 'state', context, async () => {
+  const bytes = await stagedBytes(step, 'state', context, async () => {
     const indexed: IndexedPackfile[] = []
     for (const mac of packfiles) indexed.push({index: await packfileIndexOf(repository, mac, keys, {signal}), mac})
     return buildState({
+      extra: coloured.map(({mac, type, when}) => ({
+        kind: 'coloured',
+        mac,
+        type,
+        when: timestampFromNanos(BigInt(when)),
+      })),
       keys,
       mac: step.object.mac!,
       packfiles: indexed,
+      parent,
       serial: Buffer.from(keys.configuration.repositoryId),
+      ...(indexed.length === 0 && {timestamp: timestampFromMillis(createdOf(context.sealed))}),
     })
   })
+  return writeStagedBytes(step, {bytes, resource: 'state', tag: step.tag}, context)
 }
 
 /** @throws KlosetOciError `UNAUTHORIZED` when what a step makes cannot be encoded */
@@ -38,25 +55,29 @@ export function needKeys({keys}: ApplyContext): StoreKeys {
 }
 
 /**
- * Writes bytes that the step makes itself. They are kept in the quarantine first, so that a run that is resumed writes
- * the very same: what is encrypted never comes out the same twice.
+ * Bytes that a step makes itself. They are kept in the quarantine, so that a run that is resumed has the very same: what
+ * is encrypted never comes out the same twice.
  */
-export async function writeStaged(
+export async function stagedBytes(
   step: RepairStep,
   part: string,
-  context: ApplyContext,
+  {quarantine, sealed, signal}: ApplyContext,
   make: () => Promise<Buffer>,
-): Promise<Digest> {
-  const {quarantine, sealed, signal} = context
+): Promise<Buffer> {
   const name = recordName(sealed, step.id, part)
   const kept = await quarantine.load(name, {signal}).catch((error: unknown) => {
     if (!isNotFound(error)) throw error
   })
   const content = kept?.content ?? (await quarantine.stage(name, step.tag, await make(), {signal}))
-  const bytes = await spool(await quarantine.open(content, {signal}), {signal})
-  try {
-    return await writeObject(step, {digest: content.digest, force: false, size: bytes.size, source: bytes}, context)
-  } finally {
-    await bytes.dispose()
-  }
+  return collect(await quarantine.open(content, {signal}), {limit: MAX_STAGED_BYTES, what: name})
+}
+
+/** Writes an object that a step has made under a tag of its own; the journal learns of the tag first. */
+export async function writeStagedBytes(
+  step: RepairStep,
+  {bytes, resource, tag}: {readonly bytes: Buffer; readonly resource: Resource; readonly tag: string},
+  context: ApplyContext,
+): Promise<Digest> {
+  const object = {digest: digestOf(bytes), force: false, size: bytes.length, source: bufferSource(bytes)}
+  return writeObject({id: step.id, object: {resource}, tag}, object, context)
 }

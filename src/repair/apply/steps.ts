@@ -11,6 +11,7 @@ import {bufferSource} from '../../util/content-source.js'
 import {tagStateOf} from '../tag-state.js'
 import {fetchCopy} from './fetch-copy.js'
 import {rebuildState} from './rebuild.js'
+import {salvagePackfile} from './salvage-step.js'
 import {readBack, replaceBlob, writeObject} from './write-object.js'
 
 /**
@@ -58,7 +59,7 @@ export async function perform(step: RepairStep, context: ApplyContext): Promise<
     }
 
     case 'salvage-packfile': {
-      throw new NotFoundError(`step ${step.id}: salvage is not known yet`)
+      return salvagePackfile(step, action, context)
     }
 
     default: {
@@ -104,7 +105,7 @@ async function removeTag({tag}: RepairStep, {repository, signal}: ApplyContext):
 
 async function retag(step: RepairStep, {layer, manifest}: Action<'retag'>, context: ApplyContext): Promise<TagState> {
   const {journal, repository, signal} = context
-  await journal.add({after: [manifest], event: 'writing', step: step.id})
+  await journal.add({after: [manifest], event: 'writing', step: step.id, tag: step.tag})
   const raw = await manifestBytes(manifest, context)
   if (readObjectManifest(raw, step.tag).layer !== layer) throw changed(step, `${manifest} names another blob`)
   await repository.manifests.push({bytes: raw.bytes, mediaType: raw.mediaType}, {signal, tag: step.tag})

@@ -92,6 +92,7 @@ interface Outcome {
 async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome> {
   const {journal, quarantine, repository, sealed, signal} = context
   const progress = journal.step(step.id)
+  await removeMade(step, context)
   const now = await tagStateOf(repository, step.tag, {signal})
   const before = progress.records.find(({tag}) => tag === step.tag)
   // Begun, and broken off before it had changed anything.
@@ -122,6 +123,19 @@ async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome
   await putContentBack(record, context)
   await repository.manifests.push({bytes: raw.bytes, mediaType: raw.mediaType}, {signal, tag: step.tag})
   return {state: await tagStateOf(repository, step.tag, {signal})}
+}
+
+/** Takes away tags that the step has made beside its own, with what they lead to in the quarantine first. */
+async function removeMade(step: RepairStep, context: ApplyContext): Promise<void> {
+  const {journal, quarantine, repository, sealed, signal} = context
+  for (const [tag, states] of journal.step(step.id).made) {
+    if (tag === step.tag) continue
+    const now = await tagStateOf(repository, tag, {signal})
+    if (!states.has(now)) continue
+    await journal.add({event: 'undoing', step: step.id})
+    await quarantine.save(recordName(sealed, step.id, `made-${tag.slice(0, 40)}`), tag, repository, {signal})
+    await repository.manifests.untag(tag, {signal})
+  }
 }
 
 /** The blob that the old manifest names, where it has gone since and was kept whole. */

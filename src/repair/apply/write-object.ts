@@ -21,11 +21,14 @@ export interface ObjectToWrite {
   readonly source: ContentSource
 }
 
+/** The step that writes, and the tag that it writes: its own, or one that it makes. */
+export type WriteTarget = Pick<RepairStep, 'id' | 'tag'> & {readonly object: Pick<RepairStep['object'], 'resource'>}
+
 /**
  * Writes an object under the step's tag: blob, then manifest, then a look at what is there. The journal learns first
  * which manifests the tag may lead to afterwards.
  */
-export async function writeObject(step: RepairStep, object: ObjectToWrite, context: ApplyContext): Promise<Digest> {
+export async function writeObject(step: WriteTarget, object: ObjectToWrite, context: ApplyContext): Promise<Digest> {
   const {journal, repository, sealed, signal} = context
   const layer = {digest: object.digest, mediaType: MEDIA_TYPE.octetStream, size: object.size}
   const created = createdOf(sealed)
@@ -34,7 +37,7 @@ export async function writeObject(step: RepairStep, object: ObjectToWrite, conte
     const manifest = buildObjectManifest({artifactType, created, layer, resource, tag: step.tag})
     return describeManifest(manifest).digest
   })
-  await journal.add({after, event: 'writing', step: step.id})
+  await journal.add({after, event: 'writing', step: step.id, tag: step.tag})
   if (object.force) await replaceBlob(layer, object.source, context)
   const outgoing = {layer, resource, source: object.source, tag: step.tag}
   const pushed = await ObjectWriter.for(repository).write(outgoing, {created, probe: true, signal})

@@ -79,7 +79,10 @@ function wordingOf(action: RepairAction, tag: string, sources: readonly string[]
         order: 60,
         reads: action.packfiles.map((mac) => `the index of packfile ${mac}`),
         replaces: [`what ${tag} leads to now, if anything`],
-        risk: 'medium: where blobs lie is told again, what had been deleted is not: snapshots that the lost state had deleted come back',
+        risk:
+          action.coloured.length > 0
+            ? `medium: where blobs lie is told again; ${action.coloured.length} deletions are taken from plakar's cache, which bears no MAC`
+            : 'medium: where blobs lie is told again, what had been deleted is not: snapshots that the lost state had deleted come back',
         writes: [`a new state under ${tag}, made of ${action.packfiles.length} packfile indexes`],
       }
     }

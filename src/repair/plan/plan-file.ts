@@ -10,6 +10,7 @@ import {type Digest, isDigest} from '../../registry/digest.js'
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
 import {isCount, isObject, isString, isStringArray, type JsonObject} from '../../util/json.js'
 import {
+  type Colour,
   type LostPath,
   type Origin,
   PLAN_SCHEMA,
@@ -147,7 +148,7 @@ class Decoder {
   }
 
   #action(json: JsonObject, sources: number): RepairAction {
-    const {digest, force, from, kind, layer, manifest, packfiles, size, state} = json
+    const {coloured, digest, force, from, kind, layer, manifest, packfiles, parent, size, state} = json
     switch (kind) {
       case 'put-blob': {
         const origin = this.#origin(from, sources)
@@ -165,7 +166,12 @@ class Decoder {
       }
 
       case 'rebuild-state': {
-        return {kind, packfiles: this.#macs(packfiles, 'packfiles')}
+        return {
+          coloured: this.#list(coloured, 'coloured').map((one) => this.#colour(one)),
+          kind,
+          packfiles: this.#macs(packfiles, 'packfiles'),
+          parent: parent === undefined ? undefined : this.#mac(parent, 'parent'),
+        }
       }
 
       case 'remove-tag': {
@@ -189,6 +195,13 @@ class Decoder {
         throw this.#wrong(`no such action: ${String(kind).slice(0, 40)}`)
       }
     }
+  }
+
+  #colour({mac, type, when}: JsonObject): Colour {
+    if (!isCount(type) || type > 255) throw this.#wrong('coloured: no type')
+    const nanos = this.#text(when, 'coloured: when')
+    if (!/^-?\d{1,18}$/.test(nanos)) throw this.#wrong('coloured: no time')
+    return {mac: this.#mac(mac, 'coloured: mac'), type, when: nanos}
   }
 
   #digest(value: unknown, name: string): Digest {

@@ -9,6 +9,7 @@ import {gcCheck} from '../../checker/gc-check.js'
 import {KlosetOciError} from '../../errors.js'
 import {BLOB_TYPES} from '../../kloset/blob-type.js'
 import {packfileIndexOf} from '../packfile-access.js'
+import {type CachedStates, StateCacheSource} from '../sources/cache-source.js'
 import {readStateFacts} from '../state-facts.js'
 import {tagStateOf} from '../tag-state.js'
 import {draft} from './draft.js'
@@ -120,7 +121,10 @@ async function fromSources(unknown: Set<Mac>, options: StateOptions): Promise<Se
   return unknown
 }
 
-/** One new state for all packfiles that only lost states knew; the other lost ones go. */
+/**
+ * New states for the packfiles that only lost ones knew: where plakar's cache says which state had which, one for each;
+ * otherwise one for all. What no new one takes the place of goes.
+ */
 async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, options: StateOptions): Promise<void> {
   const {book, repository, signal} = options
   if (lost.length === 0) {
@@ -134,13 +138,24 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
   }
 
   const {packfiles, snapshots} = await readable(unknown, options)
-  const named = lost.find(({patient}) => patient.mac && snapshots.has(patient.mac))
-  const target = named ?? lost[0]!
-  for (const {patient, reason} of lost) {
+  const cached = await cachedStates(options)
+  const groups = new Map<LostObject, Mac[]>(lost.map((one) => [one, []]))
+  const byMac = new Map(lost.map((one) => [one.patient.mac, one]))
+  const rest = packfiles.filter((packfile) => {
+    const owner = byMac.get(cached?.packfiles.get(packfile))
+    if (owner) groups.get(owner)!.push(packfile)
+    return !owner
+  })
+  const target = lost.find(({patient}) => patient.mac && snapshots.has(patient.mac)) ?? lost[0]!
+  groups.get(target)!.push(...rest)
+  let coloured = cached?.coloured ?? []
+  for (const [{patient, reason}, group] of groups) {
     const why = [{message: reason}, ...patient.findings.slice(1)]
-    const isTarget = patient === target.patient && packfiles.length > 0
-    if (isTarget) {
-      book.add(draft(patient, {kind: 'rebuild-state', packfiles}, {sources: book.locations, why}))
+    if (group.length > 0 || coloured.length > 0) {
+      const parent = patient.mac && cached?.states.get(patient.mac)
+      const action = {coloured, kind: 'rebuild-state', packfiles: group.sort(), ...(parent && {parent})} as const
+      book.add(draft(patient, action, {sources: book.locations, why}))
+      coloured = []
       continue
     }
 
@@ -153,6 +168,18 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
       book.lose({paths: [], reason: `${reason}; ${what}`, snapshots: [], tag: patient.tag})
     }
   }
+}
+
+/** What plakar's cache says of the store, when one is among the sources and knows it. */
+async function cachedStates({book, keys, signal, sources}: StateOptions): Promise<CachedStates | undefined> {
+  for (const source of sources) {
+    if (!(source instanceof StateCacheSource)) continue
+    const cached = await source.read(keys!.configuration.repositoryId, {signal})
+    if (cached) return cached
+    book.note(`${source.location}: plakar's cache does not know this store`)
+  }
+
+  return undefined
 }
 
 /** Its tag was in the list, whatever it leads to. */

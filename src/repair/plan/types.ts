@@ -28,6 +28,13 @@ export interface Origin {
 /** What a step does. Each is safe to do twice. */
 export type RepairAction =
   | {
+      /** Deletions that plakar's cache remembers, and no packfile does. */
+      readonly coloured: readonly Colour[]
+      readonly kind: 'rebuild-state'
+      readonly packfiles: readonly Mac[]
+      readonly parent?: Mac | undefined
+    }
+  | {
       readonly digest: Digest
       /** Write it although something is there under the digest: what is there is damaged. */
       readonly force: boolean
@@ -44,11 +51,17 @@ export type RepairAction =
       readonly from: Origin
       readonly kind: 'put-object'
     }
-  | {readonly kind: 'rebuild-state'; readonly packfiles: readonly Mac[]}
   | {readonly kind: 'remove-tag'}
   | {readonly kind: 'retag'; readonly layer: Digest; readonly manifest: Digest}
   | {readonly kind: 'rewrite-manifest'; readonly layer: Digest; readonly size: number}
   | {readonly kind: 'salvage-packfile'; readonly layer: Digest; readonly state: Mac}
+
+/** A deletion: of what, and when, in nanoseconds since the epoch. */
+export interface Colour {
+  readonly mac: Mac
+  readonly type: number
+  readonly when: string
+}
 
 export type ActionKind = RepairAction['kind']
 

@@ -5,12 +5,16 @@ import type {ObjectName} from '../proof.js'
 import type {StoreKeys} from '../store-keys.js'
 import type {Copy, Source, Wanted} from './source.js'
 
+import {isNotFound} from '../../errors.js'
 import {HEADER_BYTES, parseHeader, resourceOfType} from '../../kloset/envelope.js'
 import {isMac, type Mac} from '../../kloset/mac.js'
 import {readObjectManifest} from '../../kloset/object-manifest.js'
 import {CONFIG_TAG, meaningOf, type ResourceName, tagOf} from '../../kloset/resource.js'
 import {isDigest} from '../../registry/digest.js'
 import {canListBlobs, canListManifests} from '../../registry/interfaces.js'
+import {MAX_MANIFEST_BYTES, type RawManifest} from '../../registry/manifest.js'
+import {MEDIA_TYPE} from '../../registry/media-types.js'
+import {collect} from '../../util/collect.js'
 import {judgeObject} from '../proof.js'
 import {readStateFacts} from '../state-facts.js'
 import {copyOf, passOver} from './store-source.js'
@@ -163,11 +167,26 @@ export class SelfSource implements Source {
 
   async #inManifest(manifest: Digest, options: CallOptions): Promise<Copy | undefined> {
     try {
-      const fetched = await this.#repository.manifests.get(manifest, options)
+      const fetched = await this.#manifest(manifest, options)
       const {layer} = readObjectManifest(fetched, manifest)
       return await copyOf(this.#repository, layer, {...options, manifest, name: manifest})
     } catch (error) {
       return passOver(error)
+    }
+  }
+
+  /** A manifest, also one that the storage knows as a blob only: its entry was lost. */
+  async #manifest(digest: Digest, options: CallOptions): Promise<RawManifest> {
+    try {
+      return await this.#repository.manifests.get(digest, options)
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      const target = await this.#repository.blobs.resolve(digest, options)
+      const stream = await this.#repository.blobs.fetch(target, options)
+      return {
+        bytes: await collect(stream, {limit: MAX_MANIFEST_BYTES, what: digest}),
+        mediaType: MEDIA_TYPE.imageManifest,
+      }
     }
   }
 
