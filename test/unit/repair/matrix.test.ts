@@ -12,12 +12,13 @@ const BEGIN = '<!-- the matrix: written by test/unit/repair/matrix.test.ts -->\n
 const END = '\n<!-- end of the matrix -->'
 
 let fs = ''
-const SOURCES: Readonly<Record<string, (rig: RepairRig) => readonly string[]>> = {
-  'a mirror': (rig) => [rig.mirror],
-  'no source': () => [],
-  "plakar's `fs://` store": () => [fs],
-  "plakar's cache": () => [`cache:${join(FIXTURES, 'plaintext.cache/state.db')}`],
-}
+type Sources = (rig: RepairRig) => readonly string[]
+const SOURCES: readonly (readonly [string, Sources])[] = [
+  ['no source', () => []],
+  ['a mirror', (rig) => [rig.mirror]],
+  ["plakar's `fs://` store", () => [fs]],
+  ["plakar's cache", () => [`cache:${join(FIXTURES, 'plaintext.cache/state.db')}`]],
+]
 
 /** The table of docs/repair.md: every damage of every kind of object, from every kind of source. */
 describe('the matrix of damages and sources', function () {
@@ -28,7 +29,7 @@ describe('the matrix of damages and sources', function () {
     fs = layOutFs('plaintext')
   })
 
-  for (const [name, sources] of Object.entries(SOURCES)) {
+  for (const [name, sources] of SOURCES) {
     it(`comes to what it can with ${name}`, async () => {
       for (const row of MATRIX) {
         const known = cells.get(row) ?? []
@@ -43,7 +44,7 @@ describe('the matrix of damages and sources', function () {
   }
 
   it('is the table of docs/repair.md', () => {
-    const columns = ['object', 'damage', ...Object.keys(SOURCES)]
+    const columns = ['object', 'damage', ...SOURCES.map(([name]) => name)]
     const rows = [...cells].map(([{damage, object}, row]) => [object, damage.name, ...row.map(({text}) => text)])
     const table = [columns, columns.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
     const page = readFileSync(PAGE, 'utf8')
