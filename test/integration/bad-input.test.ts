@@ -22,8 +22,7 @@ interface ErrorDocument {
 
 /** Runs a command twice, for people and for programs: both must tell the same failure. */
 async function failing(args: readonly string[], options: Parameters<typeof cli>[1] = {}): Promise<ErrorDocument> {
-  const human = await cli(args, options)
-  const machine = await cli([...args, '--json'], options)
+  const [human, machine] = await Promise.all([cli(args, options), cli([...args, '--json'], options)])
   expect(human.stdout, 'standard output of a failure').to.equal('')
   expect(human.stderr).to.match(/^error: \S/)
   expect(human.stderr, 'a stack').not.to.match(/^\s+at /m)
@@ -170,6 +169,30 @@ describe('bad input', () => {
       expect([error.code, exitCode]).to.deep.equal(['INTEGRITY', 65])
       expect(readdirSync(join(out, '..'))).to.deep.equal([])
     })
+
+    const spoilt: [string, Fault, keyof typeof EXIT_CODES][] = [
+      [
+        'content of another size than its manifest says',
+        {headers: {'content-length': '9'}, path: /blobs/},
+        'INTEGRITY',
+      ],
+      ['content cut short each time', {dropAfter: 4, path: /blobs/}, 'UNREACHABLE'],
+      ['compressed content', {headers: {'content-encoding': 'gzip'}, path: /blobs/}, 'PROTOCOL'],
+      ['a manifest of another media type', {headers: {'content-type': 'image/png'}, path: /manifests/}, 'PROTOCOL'],
+      ['a web page instead of a manifest', {html: true, path: /manifests/}, 'PROTOCOL'],
+      ['a manifest without an end', {endless: true, path: /manifests/}, 'PROTOCOL'],
+    ]
+    for (const [what, fault, code] of spoilt) {
+      it(`${what} is ${code}, and no file`, async () => {
+        fake.repository('backups/main').addImage(`packfiles-${MAC}`, 'the object')
+        fake.fail({...fault, method: 'GET', times: 99})
+        const folder = scratchDir('spoilt')
+        const args = ['get', store, 'packfile', MAC, '-o', join(folder, 'out'), '--retries', '1']
+        const {error, exitCode} = await failing(args)
+        expect([error.code, exitCode], error.message).to.deep.equal([code, EXIT_CODES[code]])
+        expect(readdirSync(folder)).to.deep.equal([])
+      })
+    }
 
     it('a whole answer to a range is cut to the range', async () => {
       fake.options = {ranges: 'ignored'}
