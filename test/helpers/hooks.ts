@@ -29,12 +29,22 @@ export function goldenCopy(name: GoldenName): string {
   return copy
 }
 
+function removeScratch(): void {
+  for (const dir of scratch) rmSync(dir, {force: true, recursive: true})
+}
+
+/** A worker of a parallel run goes on with the next file. */
+const IS_WORKER = process.env['MOCHA_WORKER_ID'] !== undefined
+if (IS_WORKER) process.once('exit', removeScratch)
+
 /** A run whose tests are over ends by itself within this time, unless something of theirs was left open. */
 const LEFT_OPEN_MS = 20_000
 
 export const mochaHooks = {
   afterAll() {
     killWatched()
+    if (IS_WORKER) return
+    removeScratch()
     setTimeout(() => {
       process.stderr.write(`the tests are over, and still open is: ${process.getActiveResourcesInfo().join(', ')}\n`)
       // Behind mocha's own listener, which sets the status of the tests.
@@ -44,6 +54,5 @@ export const mochaHooks = {
       // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit
       process.exit(1)
     }, LEFT_OPEN_MS).unref()
-    for (const dir of scratch) rmSync(dir, {force: true, recursive: true})
   },
 }

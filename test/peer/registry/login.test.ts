@@ -116,7 +116,7 @@ describe('logins of real registries', function () {
         expect((await failureOf(roundTrip(untrusting, origin))).facts['reason']).to.equal('tls')
         const plain = `http://${new URL(origin).host}`
         const error = await failureOf(roundTrip(newClient({credentials: right, origin: plain}), plain))
-        expect(error.suggestions.join(' ')).to.contain('--plain-http')
+        expect(error.suggestions.join(' ')).to.contain('--no-plain-http')
       })
 
       it('takes tokens of a service, asked for by its own challenge', async function () {
