@@ -8,6 +8,7 @@ import {basename, join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
 import {EXIT_CODES, EXIT_MEANINGS} from '../dist/exit-codes.js'
+import {COMMON, PRODUCTS, TAG_RULES, TOPICS} from '../dist/registry/products.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const check = process.argv.includes('--check')
@@ -16,6 +17,7 @@ const manifest = await readManifest()
 const files = new Map([
   ['docs/commands/README.md', index()],
   ['docs/exit-codes.md', exitCodes(readFileSync(join(root, 'docs/exit-codes.md'), 'utf8'))],
+  ['docs/registries.md', registries(readFileSync(join(root, 'docs/registries.md'), 'utf8'))],
   ['oclif.manifest.json', `${JSON.stringify(manifest, undefined, 2)}\n`],
   ...Object.values(manifest.commands).map((command) => [`docs/commands/${fileOf(command)}`, page(command)]),
 ])
@@ -172,4 +174,36 @@ function exitCodes(text) {
   })
   const generated = ['| status | meaning | error codes |', '|---|---|---|', ...codes].join('\n')
   return text.replace(/(<!-- table -->\n)[\S\s]*(<!-- \/table -->)/, `$1${generated}\n$2`)
+}
+
+/** The written text of the page, with what `src/registry/products.ts` says between its marks. */
+function registries(text) {
+  const rules = Object.entries(TAG_RULES).map(
+    ([name, rule]) => `| ${name} | \`${rule.replaceAll('|', String.raw`\|`)}\` |`,
+  )
+  const products = PRODUCTS.flatMap(({advice: own, id, name, uncertain}) => [
+    `## ${name}`,
+    '',
+    `\`kloset-oci registry-gc-guard ${id}\``,
+    '',
+    ...advice(own),
+    ...(uncertain.length > 0 ? ['**not certain**', '', ...uncertain.map((line) => `- ${markdown(line)}`), ''] : []),
+  ])
+  const generated = ['| tags | rule |', '|---|---|', ...rules, '', '## Everywhere', '', ...advice(COMMON), ...products]
+  return text.replace(
+    /(<!-- products -->\n)[\S\s]*(<!-- \/products -->)/,
+    (_, begin, end) => `${begin}\n${generated.join('\n')}\n${end}`,
+  )
+}
+
+function advice(table) {
+  return TOPICS.flatMap((topic) => [`**${topic}**`, '', ...table[topic].map((line) => `- ${markdown(line)}`), ''])
+}
+
+/** Text as it is: asterisks, brackets and pipes of rules are none of Markdown's. */
+function markdown(text) {
+  return text
+    .split(/(`[^`]*`)/)
+    .map((part) => (part.startsWith('`') ? part : part.replaceAll(/[*_<>[\]|]/g, String.raw`\$&`)))
+    .join('')
 }

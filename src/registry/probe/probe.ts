@@ -8,7 +8,7 @@ import {probeDeletes} from './deleting.js'
 import {probeApi, probeClock, probeLimits, probePaging, probePull, probeReferrers} from './reaching.js'
 import {failed, ok, type ProbeName, type ProbeResult, PROBES, skip, warn} from './result.js'
 import {type Leftovers, type ProbeBlob, ProbeSubject, randomTag} from './subject.js'
-import {probeChunked, probeManifest, probeMutability, probePush, probeRange} from './writing.js'
+import {probeChunked, probeManifest, probeMutability, probePush, probeRange, probeUntagged} from './writing.js'
 
 export {type ProbeName, type ProbeResult, PROBES, type ProbeStatus} from './result.js'
 export {PROBE_TAG_PREFIX} from './subject.js'
@@ -115,7 +115,9 @@ class ProbeRun {
     await this.step('chunked-upload', async () => probeChunked(subject))
     const first = await this.#manifest(blob)
     if (!first) return
+    const before = await this.#digestOf(first)
     await this.step('tag-mutability', async () => probeMutability(subject, blob.descriptor, first))
+    if (before) await this.step('untagged', async () => probeUntagged(subject, before, first))
     const second = await this.#secondTag(blob)
     if (!second) return
     if (!this.#told('paging')) await this.step('paging', async () => probePaging(subject, 2))
@@ -129,6 +131,16 @@ class ProbeRun {
       for (const result of await probeDeletes(subject, {digest, tag: first}, second)) this.tell(result)
     } catch (error) {
       this.#fail('delete-tag', error)
+    }
+  }
+
+  async #digestOf(tag: string): Promise<Digest | undefined> {
+    const {repository, signal} = this.#subject
+    try {
+      return (await repository.manifests.resolve(tag, {signal})).digest
+    } catch (error) {
+      this.#fail('untagged', error)
+      return undefined
     }
   }
 

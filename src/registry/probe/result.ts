@@ -16,6 +16,7 @@ export const PROBES = [
   'manifest',
   'artifact-type',
   'tag-mutability',
+  'untagged',
   'delete-tag',
   'delete-digest',
   'referrers',

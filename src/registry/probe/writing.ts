@@ -182,3 +182,15 @@ export async function probeMutability(subject: ProbeSubject, layer: Descriptor, 
     new UnsupportedError('a tag was moved, acknowledged, and still leads to the old manifest', {suggestions: [advice]}),
   )
 }
+
+/** What becomes of a manifest whose tag has moved on: each renewal of a lock leaves one. */
+export async function probeUntagged(subject: ProbeSubject, before: Digest, tag: string): Promise<ProbeResult> {
+  const current = await subject.repository.manifests.resolve(tag, {signal: subject.signal})
+  if (current.digest === before) return skip('untagged', 'no tag could be moved')
+  return (await subject.has(before))
+    ? ok(
+        'untagged',
+        'a manifest without a tag stays until the registry collects it: locks leave one every five minutes',
+      )
+    : ok('untagged', 'a manifest goes with its last tag')
+}
