@@ -34,7 +34,7 @@ export abstract class StoreCommand extends BaseCommand {
     location: string,
     flags: StoreFlags,
     work: (repository: Repository) => Promise<T>,
-    extra: Pick<RepositoryOptions, 'create'> = {},
+    extra: Pick<RepositoryOptions, 'create' | 'durable' | 'readOnly'> = {},
   ): Promise<T> {
     const {openRepository} = await import('../registry/open.js')
     const options = await connectionOptions(flags, {signal: this.signal, userAgent: this.config.userAgent})

@@ -14,7 +14,13 @@ export function mortalRepository<T extends Repository>(inner: T, life: Life): T 
   const mortal: Pick<Repository, 'blobs' | 'manifests' | 'ping' | 'tags'> = {
     blobs: wrap(blobs, {
       delete: async (...args) => life.step(async () => blobs.delete(...args)),
-      fetch: async (target, options?: FetchOptions) => life.step(async () => blobs.fetch(target, options)),
+      fetch: async (target, options?: FetchOptions) =>
+        life.step(async () => {
+          const stream = await blobs.fetch(target, options)
+          // A stream that a dead process never got has nobody to listen to it.
+          stream.on('error', () => {})
+          return stream
+        }),
       push: async (target, source, options) =>
         life.step(
           async () => blobs.push(target, source, options),
