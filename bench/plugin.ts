@@ -13,7 +13,7 @@ import {join} from 'node:path'
 import {performance} from 'node:perf_hooks'
 import {parseArgs} from 'node:util'
 
-import {mochaHooks} from '../test/helpers/hooks.js'
+import {removeScratch} from '../test/helpers/hooks.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
 import {findOfficialPlugin, findPlakar, type Plakar, startPlakar} from '../test/helpers/plakar.js'
 import {pluginPackage} from '../test/helpers/plugin-package.js'
@@ -107,7 +107,7 @@ try {
 } finally {
   for (const plakar of open) await plakar.close()
   await stopPeers()
-  mochaHooks.afterAll()
+  removeScratch()
   rmSync(folder, {force: true, maxRetries: 5, recursive: true})
 }
 

@@ -1,4 +1,5 @@
 import {type ChildProcess, spawn} from 'node:child_process'
+import {existsSync} from 'node:fs'
 import {fileURLToPath} from 'node:url'
 
 import {watched} from './children.js'
@@ -31,7 +32,7 @@ let home: string | undefined
 
 /** What a process of ours may see: no login, no proxy and no build job of the machine it runs on. */
 export function cleanEnv(extra: CliOptions['env'] = {}): NodeJS.ProcessEnv {
-  home ??= scratchDir('home')
+  if (home === undefined || !existsSync(home)) home = scratchDir('home')
   const kept = Object.entries(process.env).filter(
     ([name]) =>
       !/^(?:KLOSET_OCI_|DOCKER_|REGISTRY_|XDG_|CI$|DEBUG$|NODE_|FORCE_COLOR$|NO_COLOR$|.*_proxy$)/i.test(name),

@@ -1,3 +1,5 @@
+import type {Context} from 'mocha'
+
 import {cpSync, existsSync, mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
@@ -29,22 +31,24 @@ export function goldenCopy(name: GoldenName): string {
   return copy
 }
 
-function removeScratch(): void {
-  for (const dir of scratch) rmSync(dir, {force: true, recursive: true})
+/** Removes every folder that `scratchDir` made so far. */
+export function removeScratch(): void {
+  for (const dir of scratch.splice(0)) rmSync(dir, {force: true, maxRetries: 3, recursive: true})
 }
-
-/** A worker of a parallel run goes on with the next file. */
-const IS_WORKER = process.env['MOCHA_WORKER_ID'] !== undefined
-if (IS_WORKER) process.once('exit', removeScratch)
 
 /** A run whose tests are over ends by itself within this time, unless something of theirs was left open. */
 const LEFT_OPEN_MS = 20_000
+/** A worker of a parallel run goes on with the next file. */
+const IS_WORKER = process.env['MOCHA_WORKER_ID'] !== undefined
 
 export const mochaHooks = {
-  afterAll() {
+  /** At the end of a run; in a parallel one, of each file. */
+  afterAll(this: Context) {
+    // A disk that is busy takes its time to forget thousands of files.
+    this.timeout(0)
     killWatched()
-    if (IS_WORKER) return
     removeScratch()
+    if (IS_WORKER) return
     setTimeout(() => {
       process.stderr.write(`the tests are over, and still open is: ${process.getActiveResourcesInfo().join(', ')}\n`)
       // Behind mocha's own listener, which sets the status of the tests.
