@@ -1,4 +1,5 @@
 import type {Mac} from '../kloset/mac.js'
+import type {DiskCache} from '../kloset/reader/disk-cache.js'
 import type {PackfileReader} from '../kloset/reader/packfile-reader.js'
 import type {KlosetStore, ObjectRange} from '../kloset/store.js'
 import type {Locks} from './locks.js'
@@ -11,6 +12,8 @@ import {macOf, resourceOf} from './resources.js'
 const CHUNK_BYTES = 1024 * 1024
 
 export interface GetterOptions {
+  /** Keeps states between runs. */
+  readonly cache?: DiskCache | undefined
   readonly locks: Locks
   readonly reader: PackfileReader
   readonly store: KlosetStore
@@ -18,11 +21,13 @@ export interface GetterOptions {
 
 /** Answers Gets: small ranges of packfiles from memory and at once, everything else as it comes. */
 export class Getter {
+  readonly #cache: DiskCache | undefined
   readonly #locks: Locks
   readonly #reader: PackfileReader
   readonly #store: KlosetStore
 
-  constructor({locks, reader, store}: GetterOptions) {
+  constructor({cache, locks, reader, store}: GetterOptions) {
+    this.#cache = cache
     this.#locks = locks
     this.#reader = reader
     this.#store = store
@@ -34,6 +39,7 @@ export class Getter {
     const resource = resourceOf(type)
     const mac = macOf(bytes)
     if (resource === 'lock') return this.#lock(mac, range, call)
+    if (resource === 'state' && !range && this.#cache) return this.#stream(() => this.#state(mac, call), call)
     if (resource === 'state' || !range)
       return this.#stream(() => this.#store.get(resource, mac, {range, signal: call.signal}), call)
     if (this.#reader.readNow(mac, range, (part) => sendPart(call, part))) return
@@ -43,6 +49,13 @@ export class Getter {
   async #lock(mac: Mac, range: ObjectRange | undefined, call: Sending): Promise<void> {
     const bytes = await this.#locks.get(mac, {signal: call.signal})
     sendPart(call, range ? bytes.subarray(range.offset, range.offset + range.length) : bytes)
+  }
+
+  /** From the disk, or from the registry and on to the disk. Where the state is, and whether, the registry says. */
+  async #state(mac: Mac, {signal}: Sending): Promise<AsyncIterable<unknown>> {
+    const blob = await this.#store.stat('state', mac, {signal})
+    const cached = await this.#cache!.read(blob)
+    return cached ?? this.#cache!.fill(blob, await this.#store.get('state', mac, {signal}))
   }
 
   async #stream(open: () => Promise<AsyncIterable<unknown>>, call: Sending): Promise<void> {

@@ -7,6 +7,7 @@ import type {CallContext, Handler} from './rpc/call.js'
 import {isNotFound, KlosetOciError} from '../errors.js'
 import {createStore, openStore} from '../kloset/create.js'
 import {type Mac} from '../kloset/mac.js'
+import {DiskCache} from '../kloset/reader/disk-cache.js'
 import {PackfileReader} from '../kloset/reader/packfile-reader.js'
 import {type Resource} from '../kloset/resource.js'
 import {KlosetStore, MODE_BITS} from '../kloset/store.js'
@@ -153,13 +154,14 @@ export class StoreService {
 
   async #init(request: Buffer): Promise<Buffer> {
     const config = parseConfig(decodeInit(request).config)
+    const {cacheBytes, cacheDir: dir, cacheDirBytes, durable, maxRunBytes, pageBytes, spoolDir} = config
+    const cache = dir === undefined ? undefined : await DiskCache.open({dir, maxBytes: cacheDirBytes})
     const repository = await openConfigured(config, {env: this.#env, onRequest: this.#onRequest})
     await this.close()
     const store = new KlosetStore(repository, {clock: this.#clock, concurrency: config.concurrency})
-    const {cacheBytes, durable, maxRunBytes, pageBytes, spoolDir} = config
     const locks = new Locks(store, this.#clock)
     const reader = new PackfileReader(store, {cacheBytes, maxRunBytes, pageBytes})
-    const getter = new Getter({locks, reader, store})
+    const getter = new Getter({cache, locks, reader, store})
     const putter = new Putter(store, {durable, spoolDir})
     this.#opened = {config, getter, locks, putter, reader, repository, store}
     return encodeInit({flags: 0, origin: originOf(config.location), root: repository.location, type: 'oci'})
