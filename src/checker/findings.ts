@@ -9,8 +9,12 @@ export type Severity = 'error' | 'info' | 'warning'
 export const SEVERITIES = {
   /** A blob of a packfile does not decode, or to other content than its MAC says. */
   'blob-corrupt': 'error',
+  /** Blobs that more than one packfile has: what a later deduplication could save. */
+  'blob-duplicate': 'info',
   /** The layer under a live tag has gone: the registry's garbage collection, as a rule. */
   'blob-missing': 'error',
+  /** Blobs of a packfile that no snapshot needs, beside others that one does: they go when the packfile does. */
+  'blob-unreachable': 'info',
   /** A tag came, went or moved while the store was read. Nothing is wrong with that. */
   'changed-while-reading': 'info',
   /** The config blob that manifests share has gone. plakar reads on; copies and some registries will not. */
@@ -45,6 +49,8 @@ export const SEVERITIES = {
   'packfile-coloured': 'info',
   /** No state knows it: a backup under way, one that was broken off, or a state that was lost. */
   'packfile-unknown': 'info',
+  /** No snapshot needs any of its blobs: the next maintenance marks it. */
+  'packfile-unreachable': 'info',
   /** A packfile whose footer or index is not sound. */
   'packfile-unreadable': 'error',
   /** A snapshot needs a blob that no packfile has. */
@@ -58,6 +64,8 @@ export const SEVERITIES = {
   'snapshot-unreadable': 'error',
   /** An earlier run found it damaged, and none since has found it sound. */
   'standing-damage': 'error',
+  /** The state of a snapshot that is deleted. */
+  'state-deleted': 'info',
   /** A state whose envelope is sound and whose content is not. */
   'state-unreadable': 'error',
   /** An object that states refer to has no tag. */

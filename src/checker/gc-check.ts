@@ -8,6 +8,7 @@ import {CONFIG_TAG} from '../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../kloset/store.js'
 import {canListBlobs, canListManifests} from '../registry/interfaces.js'
 import {systemClock} from '../util/clock.js'
+import {checkBlobs} from './blob-check.js'
 import {ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
 import {ContentKeys} from './content-keys.js'
@@ -22,7 +23,7 @@ import {checkStorage} from './storage-check.js'
 import {type CheckSummary, Tally} from './summary.js'
 import {TagScan} from './tag-scan.js'
 
-export type CheckPhase = 'recheck' | 'states' | 'storage' | 'tags'
+export type CheckPhase = 'recheck' | 'snapshots' | 'states' | 'storage' | 'tags'
 
 export interface CheckProgress {
   /** Bytes downloaded. */
@@ -39,6 +40,8 @@ export interface GcCheckOptions extends CallOptions {
   /** Download everything: digests, envelopes, and MACs where the key is known. */
   readonly deep?: boolean | undefined
   readonly onProgress?: ((progress: CheckProgress) => void) | undefined
+  /** Go through all snapshots, for what of the packfiles they need: unreachable and duplicate blobs. Default false. */
+  readonly references?: boolean | undefined
   /** Of an encrypted store: without it its MACs, locks and states cannot be read. */
   readonly secret?: Secret | undefined
   /** Read every state, for packfiles that they know and that have no tag. Default true. */
@@ -90,6 +93,23 @@ export class GcCheck implements AsyncIterable<Finding> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Finding> {
     for await (const found of this.#run()) yield this.#tally.count(found)
     this.#summary = this.#tally.summary(this.#options.deep ?? false)
+  }
+
+  /** What snapshots need of the packfiles. */
+  async *#blobs(context: LockContext, concurrency: number): AsyncGenerator<Finding> {
+    const {notChecked} = this.#tally
+    if (!context.codec) {
+      notChecked.push('what snapshots need: the store could not be opened')
+      return
+    }
+
+    yield* checkBlobs({
+      ...context,
+      concurrency,
+      onGap: (why) => notChecked.push(why),
+      onSnapshot: () => this.#report('snapshots'),
+      secret: this.#options.secret,
+    })
   }
 
   /** What the tag list and CONFIG say of each other. */
@@ -212,6 +232,7 @@ export class GcCheck implements AsyncIterable<Finding> {
       })
     }
 
+    if (this.#options.references) yield* this.#blobs(context, concurrency)
     yield* this.#storage({...context, references, scan})
     const {foreign} = this.#tally.objects
     if (foreign > 0) {

@@ -20,7 +20,7 @@ import {KeyTable} from './key-table.js'
 import {readState, type StateFacts} from './state-read.js'
 
 /** What plakar's maintenance waits before it removes what it has coloured. @see plakar subcommands/maintenance */
-const GRACE_MS = 7 * 24 * 60 * 60 * 1000
+export const GRACE_MS = 7 * 24 * 60 * 60 * 1000
 
 /** States are decompressed on this thread: more of them at once only take memory. */
 const MAX_STATES_AT_ONCE = 4

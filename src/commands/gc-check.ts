@@ -48,19 +48,23 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
     deep: Flags.boolean({description: 'download everything: digests, envelopes, and MACs where the key is known'}),
     ...metricsFlag,
     ...passphraseFlags,
+    references: Flags.boolean({
+      description:
+        'go through all snapshots too: blobs that none needs, or that are there twice (reads all their trees)',
+    }),
   }
 
   static override summary = 'check that everything a store needs is still there'
 
   async run(): Promise<CheckSummary> {
     const {args, flags} = await this.parse(GcCheck)
-    const {concurrency, deep, metrics} = flags
+    const {concurrency, deep, metrics, references} = flags
     const started = systemClock.now()
     return this.withRepository(args.store, flags, async (repository) => {
       const progress = await this.startProgress(flags)
       const onProgress = (state: CheckProgress) => progress.update(progressText(state))
       const secret = await givenSecret(new KlosetStore(repository), flags, this.signal)
-      const check = gcCheck(repository, {concurrency, deep, onProgress, secret, signal: this.signal})
+      const check = gcCheck(repository, {concurrency, deep, onProgress, references, secret, signal: this.signal})
       const json = this.jsonEnabled() ? this.streamJson({store: repository.location}, 'findings') : undefined
       const printer = new FindingPrinter()
       const show = async (finding: Finding) => (json ? json.item(finding) : printer.print(finding))
@@ -85,6 +89,7 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
 
 const PHASES: Readonly<Record<string, string>> = {
   recheck: 'looking again at what changed',
+  snapshots: 'going through snapshots',
   states: 'reading states',
   storage: 'looking through the storage',
   tags: 'looking at tags',

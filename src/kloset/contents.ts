@@ -5,7 +5,7 @@ import type {Mac} from './mac.js'
 import type {KlosetStore} from './store.js'
 
 import {NotFoundError, StoreFormatError} from '../errors.js'
-import {throwIfAborted} from '../util/abort.js'
+import {throwIfAborted, yieldTurn} from '../util/abort.js'
 import {blobTypeName} from './blob-type.js'
 import {type Codec, createCodec, MAX_BLOB_BYTES} from './codec/codec.js'
 import {type Configuration, hashingOf, macKeyOf, openConfiguration} from './configuration.js'
@@ -20,6 +20,8 @@ import {DEFAULT_CONCURRENCY} from './store.js'
 
 /** What compression and encryption may add to a blob at the most, generously. */
 const MAX_STORED_BYTES = MAX_BLOB_BYTES + 16 * 1024 * 1024
+
+const READS_A_TURN = 256
 
 export interface OpenContentsOptions extends CallOptions, StateIndexOptions {
   /** Bytes of packfiles kept in memory. Default 128 MiB. */
@@ -49,6 +51,8 @@ export class StoreContents {
    * @throws NotFoundError when no packfile has it, IntegrityError | StoreFormatError, and what the registry throws
    */
   readonly read: BlobReader = async (type, mac) => {
+    // What is in memory is given at once: now and then others get a turn, a signal for one.
+    if (++this.#reads % READS_A_TURN === 0) await yieldTurn(this.#signal)
     throwIfAborted(this.#signal)
     const location = this.index.locate(type, mac)
     try {
@@ -62,6 +66,7 @@ export class StoreContents {
     }
   }
   readonly store: KlosetStore
+  #reads = 0
   readonly #signal: AbortSignal | undefined
 
   readonly #states: LoadedStates

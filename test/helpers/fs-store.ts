@@ -9,11 +9,15 @@ import {blobTypeName} from '../../src/kloset/blob-type.js'
 import {type Codec, createCodec} from '../../src/kloset/codec/codec.js'
 import {unlock} from '../../src/kloset/codec/kdf.js'
 import {type Configuration, hashingOf, macKeyOf, openConfiguration} from '../../src/kloset/configuration.js'
+import {createStore} from '../../src/kloset/create.js'
 import {openEnvelope, sealEnvelope} from '../../src/kloset/envelope.js'
 import {createHasher, type Hasher} from '../../src/kloset/hashing.js'
 import {readAtOf, readBlob} from '../../src/kloset/packfile.js'
 import {orderStates, StateDecoder, StateIndex} from '../../src/kloset/state.js'
 import {type Version} from '../../src/kloset/version.js'
+import {openRepository} from '../../src/registry/open.js'
+import {fileSource} from '../../src/util/content-source.js'
+import {scratchDir} from './hooks.js'
 
 type Kind = 'packfiles' | 'states'
 
@@ -102,4 +106,28 @@ async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
 
 function resourceOf(kind: Kind): 'packfile' | 'state' {
   return kind === 'packfiles' ? 'packfile' : 'state'
+}
+
+/** A store in a folder as an image layout of ours, object by object, as they are. @returns its reference */
+export async function layoutOfFsStore(root: string): Promise<string> {
+  const path = join(scratchDir('layout'), 'store.oci')
+  const location = `oci-layout:${path}`
+  const repository = await openRepository(location, {create: true})
+  try {
+    const store = await createStore(repository, readFileSync(join(root, 'CONFIG')))
+    for (const [kind, resource] of [
+      ['packfiles', 'packfile'],
+      ['states', 'state'],
+    ] as const) {
+      for (const name of readdirSync(join(root, kind), {recursive: true}).map(String)) {
+        const file = join(root, kind, name)
+        const stat = statSync(file)
+        if (stat.isFile()) await store.put(resource, name.slice(-64) as Mac, fileSource(file, stat.size))
+      }
+    }
+  } finally {
+    await repository.close()
+  }
+
+  return location
 }

@@ -81,6 +81,11 @@ export class StateIndex {
     return this.#locations.size
   }
 
+  /** Locations have numbers below this: those that were removed with them. */
+  get rowCount(): number {
+    return this.#locations.rows
+  }
+
   get states(): ReadonlyMap<Mac, KnownState> {
     return this.#states
   }
@@ -167,11 +172,8 @@ export class StateIndex {
 
   /** Where kloset reads a blob from: the first place in a packfile that is known and not deleted. */
   locate(type: BlobType, mac: Buffer | Mac): LocationFields | undefined {
-    for (const row of this.#locations.rowsOf(type, bytesOf(mac))) {
-      if (this.#isLive(row) && this.#isReadable(row)) return this.#fields(row)
-    }
-
-    return undefined
+    const row = this.rowOf(type, mac)
+    return row === -1 ? undefined : this.#fields(row)
   }
 
   /** Every place of a blob, deleted and unknown packfiles with them. */
@@ -188,6 +190,20 @@ export class StateIndex {
   /** Every packfile that some entry names. */
   *packfiles(): Generator<KnownPackfile> {
     for (let number = 0; number < this.#packfiles.length; number++) yield this.#describe(number)
+  }
+
+  /** The location with a number; undefined for one that was removed. */
+  rowAt(row: number): LocationFields | undefined {
+    return this.#isLive(row) ? this.#fields(row) : undefined
+  }
+
+  /** The number of the location that `locate` finds; -1 for none. */
+  rowOf(type: BlobType, mac: Buffer | Mac): number {
+    for (const row of this.#locations.rowsOf(type, bytesOf(mac))) {
+      if (this.#isLive(row) && this.#isReadable(row)) return row
+    }
+
+    return -1
   }
 
   /** The serial that the next state has: the newest state's, or in a new store its identifier. */
