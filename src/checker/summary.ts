@@ -5,8 +5,8 @@ import {EXIT} from '../exit-codes.js'
 import {isDamage, isGap} from './findings.js'
 import {nextSteps} from './next-steps.js'
 
-/** `clean` is said only of what was seen as a whole. */
-export const VERDICTS = ['clean', 'damaged', 'incomplete', 'unknown-version'] as const
+/** `clean` is said only of what was seen as a whole; `partial` when a budget ended before the work. */
+export const VERDICTS = ['clean', 'damaged', 'incomplete', 'partial', 'unknown-version'] as const
 export type Verdict = (typeof VERDICTS)[number]
 
 /** What a check came to. */
@@ -89,6 +89,10 @@ export function exitCodeOf({verdict}: Pick<CheckSummary, 'verdict'>): number {
 
     case 'incomplete': {
       return EXIT.unavailable
+    }
+
+    case 'partial': {
+      return EXIT.partial
     }
 
     case 'unknown-version': {

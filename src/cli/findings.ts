@@ -53,6 +53,7 @@ export const VERDICT_TEXTS: Readonly<Record<CheckSummary['verdict'], string>> = 
   clean: paint.green('clean'),
   damaged: paint.bold.red('damaged'),
   incomplete: paint.bold.yellow('incomplete: not everything could be looked at, and nothing is said of the rest'),
+  partial: paint.bold.yellow('partial: nothing wrong so far, and the budget ended before the work'),
   'unknown-version': paint.bold.yellow('unknown version: this program cannot judge it'),
 }
 

@@ -11,14 +11,16 @@ const TIER_TEXTS: Readonly<Record<Tier, string>> = {
 
 /** What a person reads last of a verification. */
 export function verifyLines(summary: VerifySummary): string[] {
-  const {bytesRead, findings, kinds, nextSteps, notChecked, tier, verdict, verified} = summary
+  const {bytesRead, findings, kinds, left, nextSteps, notChecked, tier, verdict, verified} = summary
   const rows = [
     ['tier', TIER_TEXTS[tier]],
     ['verified', `${plural(verified.objects, 'object')}, ${humanSize(verified.bytes)} (${humanSize(bytesRead)} read)`],
+    ...(left > 0 ? [['left', `${plural(left, 'packfile')}: the budget ended first`]] : []),
     ...notChecked.map((text) => ['not checked', text]),
     ['found', `${plural(findings.error, 'error')}, ${plural(findings.warning, 'warning')}, ${findings.info} info`],
     ...Object.entries(kinds).map(([kind, number]) => ['', `${String(number).padStart(6)}  ${kind}`]),
     ...snapshotRows(summary),
+    ...ledgerRows(summary),
     ['verdict', VERDICT_TEXTS[verdict]],
   ]
   const steps = nextSteps.map((step, index) => `  ${index + 1}. ${step}`)
@@ -30,4 +32,15 @@ function snapshotRows({snapshots}: VerifySummary): string[][] {
   const {damaged, total} = snapshots
   const rows = damaged.map((id) => ['', id])
   return [['snapshots', `${humanCount(damaged.length)} of ${humanCount(total)} damaged`], ...rows]
+}
+
+function ledgerRows({ledger}: VerifySummary): string[][] {
+  if (!ledger) return []
+  const {ignoredLines, never, oldest, sound, standing} = ledger
+  const since = oldest === undefined ? '' : `, the longest ago on ${oldest}`
+  return [
+    ['ledger', `${humanCount(sound)} packfiles were found sound${since}; ${humanCount(never)} never yet`],
+    ...(standing > 0 ? [['', `${humanCount(standing)} objects were found damaged and not found sound since`]] : []),
+    ...(ignoredLines > 0 ? [['', `${humanCount(ignoredLines)} lines of it could not be read`]] : []),
+  ]
 }

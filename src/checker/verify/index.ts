@@ -1,3 +1,8 @@
+export {AppendedFile} from './ledger-file.js'
+export {Ledger, type LedgerRecord} from './ledger.js'
+export type {VerifyOptions, VerifyPhase, VerifyProgress} from './options.js'
+export {parseNames, parsePart, type Part, type Selection} from './selection.js'
+export * from './shard-result.js'
 export {type VerifySummary} from './summary.js'
 export {type Tier, TIERS} from './tier.js'
 export * from './verify.js'

@@ -6,6 +6,7 @@ import type {TagTable} from '../tag-table.js'
 import type {Outcome} from './outcome.js'
 import type {PlacedBlob} from './packfile-judge.js'
 
+import {StoreFormatError} from '../../errors.js'
 import {StoreContents} from '../../kloset/contents.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {type Mac, macToBytes} from '../../kloset/mac.js'
@@ -13,6 +14,7 @@ import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {KeyTable} from '../key-table.js'
 import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
+import {packfilesOfSnapshots} from './needed-packfiles.js'
 import {REFERENCE_BYTES} from './references.js'
 
 /** Findings held back until it is known what they cost; further ones are told without that. */
@@ -82,6 +84,17 @@ export class StoreInside {
     })
   }
 
+  /**
+   * Packfiles that snapshots need, damaged parts of them left out.
+   * @param prefixes of their identifiers
+   * @throws NotFoundError when there is no such snapshot, InvalidArgumentError when there are several
+   */
+  async packfilesOf(prefixes: readonly string[]): Promise<ReadonlySet<Mac>> {
+    const contents = await this.#open()
+    if (!contents) throw new StoreFormatError('CONFIG could not be read: what snapshots need is not known')
+    return packfilesOfSnapshots(contents, prefixes, this.#options.signal)
+  }
+
   /** Where the states place the blobs of a packfile. */
   async placed(packfile: Mac): Promise<readonly PlacedBlob[] | undefined> {
     const contents = await this.#open()
@@ -101,6 +114,11 @@ export class StoreInside {
     const report = await mapDamage(contents, damages, {onSnapshot, signal})
     this.#damages.length = 0
     return report
+  }
+
+  /** Has every snapshot gone through at the end, whatever is found until then. */
+  suspect(): void {
+    this.#hasSuspects = true
   }
 
   /** What is held, as it is. */

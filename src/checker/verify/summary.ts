@@ -1,8 +1,29 @@
 import type {CheckSummary} from '../summary.js'
 import type {Tier} from './tier.js'
 
+/** What a ledger says of a store's packfiles in a tier. */
+export interface LedgerSummary {
+  /** Lines that could not be read: they were cut short when they were written. */
+  readonly ignoredLines: number
+  /** Packfiles of the store that were never found sound in this tier. */
+  readonly never: number
+  /** When the packfile that waits longest was last found sound: RFC 3339. */
+  readonly oldest?: string | undefined
+  readonly sound: number
+  /** Damage that was found earlier and stands. */
+  readonly standing: number
+}
+
 /** What a verification came to: the shape of a check's summary, and how far it went. */
 export interface VerifySummary extends CheckSummary {
+  /** What the ledger says of the whole store, when there is one. */
+  readonly ledger?: LedgerSummary | undefined
+  /** Packfiles that were to be looked at, and were not since the budget ended. */
+  readonly left: number
+  /** The store's identifier, when its configuration could be read. */
+  readonly repositoryId?: string | undefined
+  /** Packfiles that were not looked at since the ledger says that they were found sound, or nobody asked for them. */
+  readonly skipped: {readonly sound: number; readonly unasked: number}
   /** Damaged snapshots, as far as that could be told; undefined when it could not. */
   readonly snapshots?: undefined | {readonly damaged: readonly string[]; readonly total: number}
   readonly tier: Tier

@@ -1,33 +1,35 @@
 import {pMapIterable} from 'p-map'
 
-import type {Secret} from '../../kloset/codec/secret.js'
 import type {Mac} from '../../kloset/mac.js'
-import type {CallOptions, Repository} from '../../registry/interfaces.js'
-import type {Clock} from '../../util/clock.js'
+import type {Repository} from '../../registry/interfaces.js'
 import type {ConfigResult} from '../config-check.js'
 import type {Finding} from '../findings.js'
+import type {VerifyOptions, VerifyProgress} from './options.js'
 import type {VerifySummary} from './summary.js'
 
-import {isNotFound, NotFoundError} from '../../errors.js'
+import {isNotFound, KlosetOciError} from '../../errors.js'
+import {formatUuid} from '../../kloset/configuration.js'
 import {LOCK_TTL_MS} from '../../kloset/lock.js'
 import {CONFIG_TAG, meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
 import {systemClock} from '../../util/clock.js'
 import {ConfigBlobs} from '../config-blobs.js'
-import {checkConfig} from '../config-check.js'
 import {ContentKeys} from '../content-keys.js'
 import {type CheckContext, detailsOf, type Subject} from '../context.js'
 import {codecOf} from '../decoder.js'
 import {Failures, finding} from '../failures.js'
-import {isDamage, isGap} from '../findings.js'
+import {isDamage} from '../findings.js'
 import {Tally} from '../summary.js'
 import {TagTable} from '../tag-table.js'
 import {ByteBudget} from './byte-budget.js'
+import {configFindings, lookAtConfig} from './config-look.js'
 import {StoreInside} from './inside.js'
 import {JudgePool} from './judge-pool.js'
 import {type Judges} from './judges.js'
+import {LedgerKeeper} from './ledger-keeper.js'
 import {ObjectVerifier} from './object-verifier.js'
 import {type Outcome} from './outcome.js'
+import {leftOut, type Plan, planPackfiles} from './plan.js'
 import {StateBook} from './state-book.js'
 import {chooseTier, covers, type Tier, type TierChoice} from './tier.js'
 
@@ -36,32 +38,6 @@ const MEMORY_BYTES = 192 * 1024 * 1024
 
 /** States are decompressed on this thread: more of them at once only take memory. */
 const MAX_STATES_AT_ONCE = 4
-
-export type VerifyPhase = 'locks' | 'packfiles' | 'snapshots' | 'states'
-
-export interface VerifyProgress {
-  /** Bytes downloaded. */
-  readonly bytes: number
-  /** Objects looked at in this phase. */
-  readonly done: number
-  readonly phase: VerifyPhase
-  readonly total: number
-}
-
-export interface VerifyOptions extends CallOptions {
-  readonly clock?: Clock | undefined
-  /** Requests at the same time. Default 16. */
-  readonly concurrency?: number | undefined
-  /** Which packfiles to look at; default all. Everything else is looked at in any case. */
-  readonly only?: ((packfile: Mac) => boolean) | undefined
-  readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
-  /** Of an encrypted store: without it only the digest tier is possible. */
-  readonly secret?: Secret | undefined
-  /** Default: the highest that the key allows. */
-  readonly tier?: Tier | undefined
-}
-
-const CONFIG = {resource: 'config', tag: CONFIG_TAG} as const
 
 /**
  * Verifies a store, and changes nothing. Iterate it for the findings, then ask for its `summary`. Damage is a value; it
@@ -90,10 +66,14 @@ export class Verify implements AsyncIterable<Finding> {
   /** Tags whose manifest was not there: removed since the list was read, perhaps. */
   readonly #ghosts: Finding[] = []
   #inside: StoreInside | undefined
+  #keeper!: LedgerKeeper
+  #left = 0
   readonly #options: VerifyOptions
+  #plan: Plan | undefined
   #progress: Omit<VerifyProgress, 'bytes'> = {done: 0, phase: 'states', total: 0}
   readonly #repository: Repository
   #snapshots: VerifySummary['snapshots']
+  #started = 0
   #summary: undefined | VerifySummary
   readonly #tags = new TagTable()
   readonly #tally = new Tally()
@@ -114,53 +94,39 @@ export class Verify implements AsyncIterable<Finding> {
     const {secret} = this.#options
     const base = this.#context()
     const config = await this.#config(base)
+    const {clock = systemClock, ledger} = this.#options
     const choice = await chooseTier(config.configuration, {secret, tier: this.#options.tier})
-    for await (const found of this.#run(base, config, choice)) yield this.#tally.count(found)
+    this.#keeper = new LedgerKeeper(ledger, {clock, tier: choice.tier})
+    const repositoryId = config.configuration && formatUuid(config.configuration.repositoryId)
+    await ledger?.begin(repositoryId)
+    try {
+      for await (const found of this.#run(base, config, choice)) yield this.#tally.count(found)
+    } finally {
+      await this.#keeper.flush()
+    }
+
+    const summary = this.#tally.summary(true)
     this.#summary = {
-      ...this.#tally.summary(true),
+      ...summary,
+      ledger: this.#keeper.summary(this.#tags),
+      left: this.#left,
+      repositoryId,
+      skipped: {sound: this.#plan?.sound ?? 0, unasked: this.#plan?.unasked ?? 0},
       snapshots: this.#snapshots,
       tier: choice.tier,
       tierReason: choice.reason,
+      verdict: summary.verdict === 'clean' && this.#left > 0 ? 'partial' : summary.verdict,
       verified: {...this.#verified},
     }
   }
 
   async #config(context: CheckContext): Promise<ConfigResult> {
-    const {secret} = this.#options
-    const first = await checkConfig(context, {secret})
-    const result = first.findings.some(({severity}) => severity === 'error')
-      ? await checkConfig(context, {secret})
-      : first
+    const result = await lookAtConfig(context, this.#options.secret)
     this.#tally.bytes.config += result.size
     this.#verified.bytes += result.size
     if (result.manifest) this.#verified.objects += 1
     if (result.manifest?.content.config) this.#configBlobs.note(result.manifest.content.config, CONFIG_TAG)
     return result
-  }
-
-  /** What the tag list and CONFIG say of each other. */
-  #configFindings({findings}: ConfigResult): readonly Finding[] {
-    const isListed = this.#tags.hasTag(CONFIG_TAG)
-    const isMissing = findings.some(({kind}) => kind === 'manifest-missing')
-    if (!isMissing && !isListed && findings.every((found) => !isGap(found))) {
-      return [
-        finding('list-incomplete', `${CONFIG_TAG}: is there and is not in the tag list`, detailsOf(CONFIG)),
-        ...findings,
-      ]
-    }
-
-    if (!isMissing || isListed) return findings
-    const {foreign, lock, packfile, state} = this.#tally.objects
-    const count = lock + packfile + state
-    if (count > 0) {
-      const message = `${CONFIG_TAG}: is missing, beside ${count} objects of a store`
-      return [finding('config-missing', message, {...detailsOf(CONFIG), count})]
-    }
-
-    throw new NotFoundError(`${this.#repository.location}: no store here`, {
-      facts: {foreign, tag: CONFIG_TAG},
-      suggestions: ['Check the reference, or make a store with `create`.'],
-    })
   }
 
   #context(): CheckContext {
@@ -186,8 +152,12 @@ export class Verify implements AsyncIterable<Finding> {
     }
 
     for (const ghost of this.#ghosts) {
-      if (!listed.has(ghost.tag!)) yield changed(ghost, 'its tag was removed during the check')
-      else if (!this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
+      if (listed.has(ghost.tag!)) {
+        await this.#keeper.bad(ghost.tag!, ghost.kind)
+        if (!this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
+      } else {
+        yield changed(ghost, 'its tag was removed during the check')
+      }
     }
   }
 
@@ -215,7 +185,7 @@ export class Verify implements AsyncIterable<Finding> {
    * States that have no tag: a packfile that no state knows ends their snapshot. Between its last packfile and its state
    * a backup takes moments.
    */
-  *#lostStates({mac: packfile, tag: holder}: Subject, {verdict}: Outcome): Generator<Finding> {
+  async *#lostStates({mac: packfile, tag: holder}: Subject, {verdict}: Outcome): AsyncGenerator<Finding> {
     const {clock = systemClock} = this.#options
     if (!this.#book.isWhole || this.#book.knows(packfile!) || verdict?.written === undefined) return
     if (verdict.written + LOCK_TTL_MS > clock.now()) return
@@ -224,8 +194,38 @@ export class Verify implements AsyncIterable<Finding> {
       if (this.#tags.hasTag(tag)) continue
       const message = `${tag}: the state of a snapshot in ${holder} has no tag; it was lost, or never written`
       const lost = finding('tag-missing', message, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
+      await this.#keeper.bad(tag, lost.kind)
       if (!this.#inside?.hold({finding: lost})) yield lost
     }
+  }
+
+  async #makePlan(tier: Tier): Promise<Plan> {
+    const {clock = systemClock, ledger, maxAge, signal, snapshots} = this.#options
+    if (snapshots && !this.#inside) {
+      throw new KlosetOciError('UNAUTHORIZED', 'which packfiles a snapshot needs is not known without the passphrase')
+    }
+
+    const plan = await planPackfiles({
+      book: this.#book,
+      ledger,
+      maxAge,
+      needed: snapshots && (await this.#inside!.packfilesOf(snapshots)),
+      now: clock.now(),
+      repository: this.#repository,
+      selection: this.#options,
+      signal,
+      tags: this.#tags,
+      tier,
+    })
+    this.#tally.notChecked.push(...leftOut(plan))
+    return plan
+  }
+
+  /** Whether an object that was damaged may rightly be gone: every state can be read, and none needs it. */
+  #mayBeGone(tag: string): boolean {
+    const meaning = meaningOf(tag)
+    if (meaning.kind !== 'object' || !this.#book.isWhole) return false
+    return meaning.resource !== 'packfile' || !this.#book.isExpected(meaning.mac)
   }
 
   /** Packfiles that states need and that have no tag. */
@@ -241,6 +241,7 @@ export class Verify implements AsyncIterable<Finding> {
       } catch (error) {
         if (isNotFound(error)) {
           const missing = finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
+          await this.#keeper.bad(tag, missing.kind)
           if (!this.#inside?.hold({finding: missing, packfile: mac})) yield missing
         } else {
           yield failures.failed(error, tag, details)
@@ -258,26 +259,29 @@ export class Verify implements AsyncIterable<Finding> {
     verifier: ObjectVerifier,
     concurrency: number,
   ): AsyncGenerator<[Subject, Outcome]> {
-    const total = this.#tally.objects[resource]
+    const total = resource === 'packfile' ? this.#plan!.order.length : this.#tally.objects[resource]
     this.#progress = {done: 0, phase: `${resource}s`, total}
     const outcomes = pMapIterable(
-      this.#subjects(resource),
+      resource === 'packfile' ? this.#planned() : this.#subjects(resource),
       async (subject): Promise<[Subject, Outcome]> => [subject, await this.#look(subject, verifier)],
-      {backpressure: concurrency * 2, concurrency},
+      {backpressure: concurrency, concurrency},
     )
     for await (const [subject, outcome] of outcomes) {
       this.#tally.bytes[resource] += outcome.size
       this.#verified.bytes += outcome.size
       this.#verified.objects += 1
       if (outcome.config) this.#configBlobs.note(outcome.config, subject.tag)
+      await this.#keeper.note(subject, outcome)
       this.#report()
       yield [subject, outcome]
     }
   }
 
   async *#packfiles(verifier: ObjectVerifier): AsyncGenerator<Finding> {
-    const {concurrency = DEFAULT_CONCURRENCY} = this.#options
-    for await (const [subject, outcome] of this.#objects('packfile', verifier, concurrency)) {
+    const {concurrency = DEFAULT_CONCURRENCY, maxBytes} = this.#options
+    // A budget in bytes is gone over by what is under way when it ends.
+    const atOnce = maxBytes === undefined ? concurrency : Math.min(concurrency, 2)
+    for await (const [subject, outcome] of this.#objects('packfile', verifier, atOnce)) {
       await this.#inside?.checkReferences(outcome)
       yield* this.#tell(subject, outcome)
       yield* this.#lostStates(subject, outcome)
@@ -289,11 +293,28 @@ export class Verify implements AsyncIterable<Finding> {
       if (!reach || !isSound || reach.end <= room) continue
       const tag = tagOf('state', reach.state)
       const message = `${tag}: places a blob at the end ${reach.end} of ${subject.tag}, which has ${room} bytes of them`
+      await this.#keeper.bad(tag, 'location-invalid')
       yield finding('location-invalid', message, {
         ...detailsOf({mac: reach.state, resource: 'state', tag}),
         expected: room,
         found: reach.end,
       })
+    }
+  }
+
+  /** Packfiles in their order, until the budget ends. */
+  *#planned(): Generator<Subject> {
+    const {clock = systemClock, maxBytes = Infinity, maxDuration = Infinity} = this.#options
+    const {order} = this.#plan!
+    for (const [number, index] of order.entries()) {
+      const isOver = this.#tally.bytes.packfile >= maxBytes || clock.now() - this.#started >= maxDuration
+      // One at least: who comes back every night gets through.
+      if (isOver && number > 0) {
+        this.#left = order.length - number
+        return
+      }
+
+      yield this.#tags.subject(index)!
     }
   }
 
@@ -303,10 +324,13 @@ export class Verify implements AsyncIterable<Finding> {
   }
 
   async *#run(base: CheckContext, config: ConfigResult, choice: TierChoice): AsyncGenerator<Finding> {
-    const {concurrency = DEFAULT_CONCURRENCY, secret} = this.#options
+    const {clock = systemClock, concurrency = DEFAULT_CONCURRENCY, secret} = this.#options
     const {keys, tier} = choice
+    this.#started = clock.now()
     await this.#list()
-    yield* this.#configFindings(config)
+    yield* configFindings(config, {location: this.#repository.location, objects: this.#tally.objects, tags: this.#tags})
+    const {findings, manifest, size} = config
+    await this.#keeper.note({resource: 'config', tag: CONFIG_TAG}, {digest: manifest?.content.layer, findings, size})
     if (choice.finding) yield choice.finding
     if (choice.reason !== undefined) this.#tally.notChecked.push(`MACs and everything inside objects: ${choice.reason}`)
     const withKeys = keys && covers(tier, 'mac')
@@ -344,11 +368,14 @@ export class Verify implements AsyncIterable<Finding> {
         yield* this.#tell(subject, outcome)
       }
 
+      this.#plan = await this.#makePlan(tier)
       yield* this.#packfiles(verifier)
       if (withKeys) yield* this.#missing(context)
       yield* this.#judgeGhosts()
       yield* this.#configBlobs.check(context)
+      if (tier === 'data' && this.#keeper.suspectsSnapshots) inside?.suspect()
       yield* this.#settle()
+      yield* this.#keeper.standing(this.#tags, (tag) => (withKeys ? this.#mayBeGone(tag) : false))
     } finally {
       await inside?.close()
       await judges?.close()
@@ -363,6 +390,8 @@ export class Verify implements AsyncIterable<Finding> {
       if (!report) return
       const {damagedSnapshots, findings, snapshots} = report
       if (snapshots > 0) this.#snapshots = {damaged: damagedSnapshots, total: snapshots}
+      const rootless = findings.filter(({object}) => object === undefined)
+      await this.#keeper.snapshots(rootless.map(({kind}) => kind))
       yield* findings
     } catch (error) {
       // What is known is told, whatever became of the question what it costs.
@@ -380,11 +409,9 @@ export class Verify implements AsyncIterable<Finding> {
   }
 
   *#subjects(resource: Resource): Generator<Subject> {
-    const {only = () => true} = this.#options
     for (let index = 0; index < this.#tags.size; index++) {
       const subject = this.#tags.subject(index)
-      if (subject?.resource !== resource) continue
-      if (resource !== 'packfile' || only(subject.mac!)) yield subject
+      if (subject?.resource === resource) yield subject
     }
   }
 

@@ -1,12 +1,15 @@
-import {Flags} from '@oclif/core'
-
-import {exitCodeOf, type Finding, TIERS, verify, type VerifyProgress, type VerifySummary} from '../../checker/index.js'
+import {exitCodeOf, type Finding, verify, type VerifyProgress, type VerifySummary} from '../../checker/index.js'
 import {describe} from '../../cli/describe.js'
 import {FindingPrinter} from '../../cli/findings.js'
 import {humanCount, humanSize} from '../../cli/format.js'
+import {metricsFlag, writeMetrics} from '../../cli/metrics.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
+import {parseDuration} from '../../cli/quantities.js'
 import {storeArg, StoreCommand} from '../../cli/store-command.js'
+import {openLedger, selectionFlags, selectionOf} from '../../cli/verify-flags.js'
+import {KeptFindings, ledgerMetrics, writeResult} from '../../cli/verify-output.js'
 import {verifyLines} from '../../cli/verify-summary.js'
+import {InvalidArgumentError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
 import {KlosetStore} from '../../kloset/store.js'
 
@@ -22,6 +25,7 @@ an encrypted store whose passphrase is not given; which one it was is always sai
     EXIT.damage,
     EXIT.notFound,
     EXIT.auth,
+    EXIT.partial,
     EXIT.unknownVersion,
   )
 
@@ -35,42 +39,83 @@ an encrypted store whose passphrase is not given; which one it was is always sai
       description: 'everything',
     },
     {
+      command:
+        '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main --resume main.ledger --max-age 30d --max-duration 2h',
+      description: 'every night for two hours: all of it once a month',
+    },
+    {
+      command: '<%= config.bin %> <%= command.id %> oci://registry.example/backups/main --shard 3/16 --result 3.json',
+      description: 'the third of sixteen jobs; `verify merge *.json` puts their results together',
+    },
+    {
       command: '<%= config.bin %> <%= command.id %> oci-layout:./store.oci --json | jq .verdict',
       description: 'for a script',
     },
   ]
 
   static override flags = {
-    tier: Flags.option({
-      description: 'how deep to look (default: as deep as the key allows)',
-      options: TIERS,
-    })(),
+    ...selectionFlags,
     ...passphraseFlags,
+    ...metricsFlag,
   }
 
   static override summary = "prove that a store's bytes, MACs and blobs are what they should be"
 
   async run(): Promise<VerifySummary> {
     const {args, flags} = await this.parse(Verify)
-    const {concurrency, tier} = flags
+    const {metrics, result, resume, tier} = flags
+    if (metrics !== undefined && resume === undefined) {
+      throw new InvalidArgumentError('--metrics tells what a ledger says: give --resume as well')
+    }
+
+    const selection = await selectionOf(flags, {now: Date.now(), signal: this.signal})
+    const maxAge = flags['max-age'] === undefined ? undefined : parseDuration(flags['max-age'], '--max-age')
     return this.withRepository(args.store, flags, async (repository) => {
+      const started = Date.now()
       const progress = await this.startProgress(flags)
       const onProgress = (state: VerifyProgress) => progress.update(progressText(state))
       const secret = tier === 'digest' ? undefined : await givenSecret(new KlosetStore(repository), flags, this.signal)
-      const run = verify(repository, {concurrency, onProgress, secret, signal: this.signal, tier})
-      const json = this.jsonEnabled() ? this.streamJson({store: repository.location}, 'findings') : undefined
-      const printer = new FindingPrinter()
-      const show = async (found: Finding) => (json ? json.item(found) : printer.print(found))
-      for await (const found of run) await show(found)
-      progress.stop()
-      await printer.end()
-      const {summary} = run
-      this.exitWith(exitCodeOf(summary))
-      const {findings: severities, ...rest} = summary
-      if (json) await this.endJson({...rest, severities})
-      else this.print(...(printer.hasPrinted ? [''] : []), ...verifyLines(summary))
-      return summary
+      const ledger = resume === undefined ? undefined : await openLedger(resume)
+      try {
+        const {concurrency} = flags
+        const options = {...selection, concurrency, ledger, maxAge, onProgress, secret, signal: this.signal, tier}
+        const run = verify(repository, options)
+        const kept = await this.#show(run, repository.location)
+        progress.stop()
+        const {summary} = run
+        this.exitWith(exitCodeOf(summary))
+        if (result !== undefined) {
+          const shard = selection.shard ?? {count: 1, index: 1}
+          const when = {finished: Date.now(), started}
+          await writeResult(result, summary, {...when, findings: kept, shard, store: repository.location})
+        }
+
+        if (metrics !== undefined && ledger) {
+          await writeMetrics(metrics, ledgerMetrics(ledger, {now: Date.now(), store: repository.location}))
+        }
+
+        const {findings: severities, ...rest} = summary
+        if (this.jsonEnabled()) await this.endJson({...rest, severities})
+        else this.print(...(kept.length > 0 ? [''] : []), ...verifyLines(summary))
+        return summary
+      } finally {
+        await ledger?.close()
+      }
     })
+  }
+
+  /** Tells findings as they come. @returns the first of them */
+  async #show(run: AsyncIterable<Finding>, store: string): Promise<readonly Finding[]> {
+    const json = this.jsonEnabled() ? this.streamJson({store}, 'findings') : undefined
+    const printer = new FindingPrinter()
+    const kept = new KeptFindings()
+    for await (const found of run) {
+      kept.add(found)
+      await (json ? json.item(found) : printer.print(found))
+    }
+
+    await printer.end()
+    return kept.items
   }
 }
 
