@@ -189,7 +189,9 @@ function next(progress: StepProgress, event: StepEvent): StepProgress {
     }
 
     case 'writing': {
-      return {...progress, after: [...new Set([...event.after, ...progress.after])]}
+      const made = new Map(progress.made)
+      made.set(event.tag, new Set([...(made.get(event.tag) ?? []), ...event.after]))
+      return {...progress, after: [...new Set([...event.after, ...progress.after])], made}
     }
 
     default: {

@@ -108,11 +108,11 @@ export class StoreLock {
     })
   }
 
-  /** Takes the lock away. A failure is no harm: in ten minutes it is dead. */
-  async release(): Promise<void> {
+  /** Takes the lock away. @returns false when that failed, which is no harm: in ten minutes it is dead */
+  async release(): Promise<boolean> {
     clearInterval(this.#timer)
     await this.#writing.catch(() => {})
-    await this.#remove()
+    return this.#remove()
   }
 
   #keepFresh(): void {
@@ -155,11 +155,12 @@ export class StoreLock {
     }
   }
 
-  async #remove(): Promise<void> {
+  async #remove(): Promise<boolean> {
     try {
       await this.#store.delete('lock', this.mac)
-    } catch {
-      // It is dead in ten minutes.
+      return true
+    } catch (error) {
+      return isNotFound(error)
     }
   }
 

@@ -142,6 +142,10 @@ export class RepairRig {
     }
   }
 
+  quarantineExists(): boolean {
+    return existsSync(this.quarantine)
+  }
+
   /** Bytes of an object. */
   size(tag: string): number {
     return readFileSync(this.pathOf(this.layerOf(tag))).length

@@ -1,4 +1,5 @@
 import {Flags} from '@oclif/core'
+import {access} from 'node:fs/promises'
 
 import {AtomicFile} from '../../cli/atomic-file.js'
 import {describe} from '../../cli/describe.js'
@@ -6,8 +7,17 @@ import {humanCount, humanSize, plural} from '../../cli/format.js'
 import {passphraseFlags} from '../../cli/passphrase.js'
 import {absoluteLocation, planLines, RepairCommand, unlocker} from '../../cli/repair.js'
 import {storeArg} from '../../cli/store-command.js'
+import {AlreadyExistsError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
-import {encodePlan, idOf, openSource, type PlanProgress, planRepair, type RepairPlan} from '../../repair/index.js'
+import {
+  encodePlan,
+  idOf,
+  journalPathOf,
+  openSource,
+  type PlanProgress,
+  planRepair,
+  type RepairPlan,
+} from '../../repair/index.js'
 
 export interface RepairPlanResult {
   readonly id: string
@@ -23,6 +33,7 @@ export default class Plan extends RepairCommand {
 what is written, what is kept aside, and what the risk is. Copies are looked for in the store itself and in every --from,
 in their order, and each is read and checked before it is promised. Nothing is changed; \`repair apply\` does what the plan
 says. The status is 65 when something stays lost whatever is done.`,
+    EXIT.alreadyExists,
     EXIT.damage,
     EXIT.notFound,
   )
@@ -61,6 +72,7 @@ says. The status is 65 when something stays lost whatever is done.`,
 
   async run(): Promise<RepairPlanResult> {
     const {args, flags} = await this.parse(Plan)
+    await refuseCarriedOut(flags.output)
     const open = await this.opener(flags)
     const progress = await this.startProgress(flags)
     const closing: {close(): Promise<void>}[] = []
@@ -97,6 +109,20 @@ says. The status is 65 when something stays lost whatever is done.`,
       for (const one of closing.toReversed()) await one.close()
     }
   }
+}
+
+/** @throws AlreadyExistsError when the plan that is there is needed to undo what it has done */
+async function refuseCarriedOut(output: string): Promise<void> {
+  const journal = journalPathOf(output)
+  const isThere = await access(journal).then(
+    () => true,
+    () => false,
+  )
+  if (!isThere) return
+  throw new AlreadyExistsError(`${output}: the plan there was carried out, in part at least`, {
+    facts: {journal},
+    suggestions: ['Take another name: `repair undo` needs the plan and its journal as they are.'],
+  })
 }
 
 function progressText({check, objects, phase}: PlanProgress): string {

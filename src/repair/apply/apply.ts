@@ -49,11 +49,11 @@ const FATAL: ReadonlySet<ErrorCode> = new Set([
  */
 export async function applyPlan(context: ApplyContext, options: ApplyOptions): Promise<ApplyResult> {
   const {journal, quarantine, sealed} = context
+  await checkUnchanged(context)
   if (journal.quarantine === undefined) {
     await journal.add({event: 'plan', id: sealed.id, quarantine: quarantine.location})
   }
 
-  await checkUnchanged(context)
   const lock = await lockStore(context, options)
   const steps: StepResult[] = []
   try {

@@ -1,7 +1,7 @@
 import type {RepairAction, RepairStep, TagState} from '../plan/types.js'
 import type {ApplyContext} from './context.js'
 
-import {isNotFound, KlosetOciError} from '../../errors.js'
+import {KlosetOciError} from '../../errors.js'
 import {BLOB_TYPES} from '../../kloset/blob-type.js'
 import {StoreContents} from '../../kloset/contents.js'
 import {HEADER_BYTES, KNOWN_VERSIONS, openEnvelope, sealEnvelope} from '../../kloset/envelope.js'
@@ -15,9 +15,9 @@ import {timestampFromMillis} from '../../kloset/timestamp.js'
 import {blobsIn, salvage} from '../salvage.js'
 import {buildState} from '../state-builder.js'
 import {type StoreKeys} from '../store-keys.js'
-import {tagStateOf} from '../tag-state.js'
 import {createdOf} from './context.js'
 import {needKeys, stagedBytes, writeStagedBytes} from './rebuild.js'
+import {removeTag} from './remove-tag.js'
 
 type Salvage = Extract<RepairAction, {readonly kind: 'salvage-packfile'}>
 
@@ -52,10 +52,7 @@ export async function salvagePackfile(step: RepairStep, action: Salvage, context
     })
   })
   await writeStagedBytes(step, {bytes: state, resource: 'state', tag: tagOf('state', action.state)}, context)
-  await repository.manifests.untag(step.tag, {signal}).catch((error: unknown) => {
-    if (!isNotFound(error)) throw error
-  })
-  return tagStateOf(repository, step.tag, {signal})
+  return removeTag(step, context)
 }
 
 async function readDamaged(step: RepairStep, {layer}: Salvage, keys: StoreKeys, {repository, signal}: ApplyContext) {

@@ -51,8 +51,8 @@ export async function lockStore(context: ApplyContext, options: LockingOptions):
   return {
     assertHeld: () => held.assertHeld(),
     async release() {
-      await held.release()
-      await journal.add({event: 'unlocked'})
+      // One that stays is taken over by the next run of the same plan.
+      if (await held.release()) await journal.add({event: 'unlocked'})
     },
   }
 }

@@ -11,6 +11,7 @@ import {bufferSource} from '../../util/content-source.js'
 import {tagStateOf} from '../tag-state.js'
 import {fetchCopy} from './fetch-copy.js'
 import {rebuildState} from './rebuild.js'
+import {removeTag} from './remove-tag.js'
 import {salvagePackfile} from './salvage-step.js'
 import {readBack, replaceBlob, writeObject} from './write-object.js'
 
@@ -91,16 +92,6 @@ async function putConfigBlob(step: RepairStep, {digest, force}: Action<'put-conf
     ? replaceBlob(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), context)
     : repository.blobs.push(CONFIG_DESCRIPTOR, bufferSource(CONFIG_BLOB), {signal}))
   return tagStateOf(repository, step.tag, {signal})
-}
-
-async function removeTag({tag}: RepairStep, {repository, signal}: ApplyContext): Promise<TagState> {
-  try {
-    await repository.manifests.untag(tag, {signal})
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  }
-
-  return tagStateOf(repository, tag, {signal})
 }
 
 async function retag(step: RepairStep, {layer, manifest}: Action<'retag'>, context: ApplyContext): Promise<TagState> {

@@ -71,6 +71,8 @@ async function undoStep(step: RepairStep, context: ApplyContext): Promise<Undone
   try {
     const outcome = await putBack(step, context)
     if (outcome.state !== undefined) {
+      // After what was there is back: no blob is without a place in between.
+      await removeMade(step, context)
       await journal.add({after: outcome.state, event: 'undone', step: step.id})
       return {...base, reason: outcome.reason, status: outcome.reason === undefined ? 'undone' : 'kept'}
     }
@@ -92,7 +94,6 @@ interface Outcome {
 async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome> {
   const {journal, quarantine, repository, sealed, signal} = context
   const progress = journal.step(step.id)
-  await removeMade(step, context)
   const now = await tagStateOf(repository, step.tag, {signal})
   const before = progress.records.find(({tag}) => tag === step.tag)
   // Begun, and broken off before it had changed anything.
@@ -128,7 +129,7 @@ async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome
 /** Takes away tags that the step has made beside its own, with what they lead to in the quarantine first. */
 async function removeMade(step: RepairStep, context: ApplyContext): Promise<void> {
   const {journal, quarantine, repository, sealed, signal} = context
-  for (const [tag, states] of journal.step(step.id).made) {
+  for (const [tag, states] of [...journal.step(step.id).made].toReversed()) {
     if (tag === step.tag) continue
     const now = await tagStateOf(repository, tag, {signal})
     if (!states.has(now)) continue

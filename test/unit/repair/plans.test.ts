@@ -1,0 +1,109 @@
+import {expect} from 'chai'
+import {readFileSync, writeFileSync} from 'node:fs'
+
+import {decodePlan, encodePlan, type RepairPlan} from '../../../src/repair/index.js'
+import {flipBit} from '../../helpers/damage.js'
+import {failureOf} from '../../helpers/failure.js'
+import {RepairRig} from '../../helpers/repair-rig.js'
+
+async function damagedRig(): Promise<{plan: RepairPlan; rig: RepairRig; tag: string}> {
+  const rig = new RepairRig('plaintext')
+  const [tag] = rig.tagsOf('packfiles')
+  rig.editBlob(rig.layerOf(tag!), () => {})
+  return {plan: await rig.plan([rig.mirror]), rig, tag: tag!}
+}
+
+describe('repair plans', function () {
+  this.timeout(60_000)
+
+  it('are refused when they were changed by hand, cut short, or are no plans', async () => {
+    const {rig} = await damagedRig()
+    const sound = readFileSync(rig.planPath, 'utf8')
+    const hostile: [string, string][] = [
+      [sound.replace('"put-blob"', '"remove-tag"'), 'changed after it was made'],
+      [sound.replaceAll('packfiles-', 'state-'), 'changed after it was made'],
+      [sound.slice(0, -200), 'cut short'],
+      ['', 'cut short'],
+      ['[]', 'no JSON object'],
+      ['{"schema": "kloset-oci/gc-check/v1"}', 'its schema is'],
+      [sound.replace('repair-plan-file/v1', 'repair-plan-file/v2'), 'a version that this program does not know'],
+      ['<html></html>', 'cut short'],
+    ]
+    for (const [text, message] of hostile) {
+      writeFileSync(rig.planPath, text)
+      const failure = await failureOf(rig.apply())
+      expect(failure.message, text.slice(0, 60)).to.contain(message)
+    }
+
+    expect(rig.quarantineExists()).to.equal(false)
+  })
+
+  it('are refused when they say what no plan says, whatever their sum', async () => {
+    const {plan, tag} = await damagedRig()
+    const [step] = plan.steps
+    const hostile: unknown[] = [
+      {...plan, steps: [{...step, tag: 'latest'}]},
+      {...plan, steps: [{...step, tag: 'CONFIG'}]},
+      {...plan, steps: [{...step, id: 7}]},
+      {...plan, steps: [{...step, action: {command: 'rm', kind: 'run'}}]},
+      {...plan, steps: [{...step, action: {...step!.action, digest: 'sha256:../../etc/passwd'}}]},
+      {...plan, relies: {...plan.relies, [tag]: undefined}},
+      {...plan, relies: {...plan.relies, latest: 'absent'}},
+      {...plan, sources: []},
+      {...plan, created: 'yesterday'},
+    ]
+    for (const changed of hostile) {
+      const bytes = encodePlan(changed as RepairPlan)
+      expect(() => decodePlan(bytes, 'plan'), bytes.toString().slice(0, 400)).to.throw('not a repair plan')
+    }
+  })
+
+  it('are the same after a round trip', async () => {
+    const {plan} = await damagedRig()
+    expect(decodePlan(encodePlan(plan), 'plan').plan).to.deep.equal(plan)
+  })
+
+  it('are refused when the store has changed since, or is another one', async () => {
+    const {rig, tag} = await damagedRig()
+    await rig.withRepository(async (repository) => {
+      const fetched = await repository.manifests.get(tag)
+      const bytes = Buffer.from(`${Buffer.from(fetched.bytes).toString()} `)
+      await repository.manifests.push({bytes, mediaType: fetched.mediaType}, {tag})
+    })
+    expect(await failureOf(rig.apply())).to.include({code: 'INVALID_ARGUMENT'})
+
+    const other = await damagedRig()
+    const foreign = {...other.plan, store: rig.location}
+    writeFileSync(rig.planPath, encodePlan(foreign))
+    expect(await failureOf(rig.apply())).to.include({code: 'INVALID_ARGUMENT'})
+  })
+
+  it('do no harm when a source has changed since: its copy is judged again', async () => {
+    const {rig} = await damagedRig()
+    const mirror = new RepairRig('plaintext')
+    await rig.plan([mirror.location])
+    const [tag] = rig.tagsOf('packfiles')
+    mirror.editBlob(mirror.layerOf(tag!), (bytes) => flipBit(bytes, 9999))
+    const result = await rig.apply()
+    expect(result).to.include({done: 0, failed: 1})
+    expect(result.steps[0]!.error!.message).to.contain('damaged copy')
+  })
+
+  it('refuse a quarantine in the store itself', async () => {
+    const {rig} = await damagedRig()
+    expect(await failureOf(rig.apply({quarantine: rig.location}))).to.include({code: 'INVALID_ARGUMENT'})
+  })
+
+  it('refuse a journal of another plan, and drop a line that a crash cut off', async () => {
+    const {rig} = await damagedRig()
+    await rig.apply()
+    const journal = `${rig.planPath}.journal`
+    const text = readFileSync(journal, 'utf8')
+    writeFileSync(journal, `${text}{"event":"be`)
+    expect((await rig.apply()).steps[0]).to.include({status: 'before'})
+    writeFileSync(journal, text.replace(/"id":"[\da-f]{8}/, '"id":"00000000'))
+    expect(await failureOf(rig.apply())).to.include({code: 'STORE_FORMAT'})
+    writeFileSync(journal, text.replace('"event":"done"', '"event":"dine"'))
+    expect(await failureOf(rig.apply())).to.include({code: 'STORE_FORMAT'})
+  })
+})
