@@ -2,8 +2,10 @@ import type {Secret} from '../kloset/codec/secret.js'
 import type {CheckContext} from './context.js'
 import type {Finding} from './findings.js'
 
+import {messageOf} from '../errors.js'
 import {BLOB_TYPES} from '../kloset/blob-type.js'
 import {StoreContents} from '../kloset/contents.js'
+import {isObjectFault} from '../kloset/faults.js'
 import {tagOf} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
 import {detailsOf} from './context.js'
@@ -24,7 +26,15 @@ export interface BlobCheckContext extends CheckContext {
  */
 export async function* checkBlobs(context: BlobCheckContext): AsyncGenerator<Finding> {
   const {concurrency, onGap, onSnapshot, repository, secret, signal} = context
-  const contents = await StoreContents.open(new KlosetStore(repository, {concurrency}), {concurrency, secret, signal})
+  let contents: StoreContents
+  try {
+    contents = await StoreContents.open(new KlosetStore(repository, {concurrency}), {concurrency, secret, signal})
+  } catch (error) {
+    if (!isObjectFault(error)) throw error
+    onGap(`what snapshots need: ${messageOf(error)}`)
+    return
+  }
+
   try {
     yield* deletedStates(contents)
     const {broken, duplicate, packfiles} = await measureBlobs(contents, {onSnapshot, signal})

@@ -2,7 +2,7 @@ import {pMapIterable} from 'p-map'
 
 import type {BlobType} from '../kloset/blob-type.js'
 import type {Mac} from '../kloset/mac.js'
-import type {Entry, FileObject, Filesystem} from '../kloset/snapshot/index.js'
+import type {FileObject, Filesystem} from '../kloset/snapshot/index.js'
 import type {Found} from './selection.js'
 
 import {BLOB_TYPES} from '../kloset/blob-type.js'
@@ -19,10 +19,9 @@ const MAX_BATCH_CHUNKS = 64 * 1024
 
 const OBJECTS_AT_ONCE = 16
 
-/** An entry with its content's description, or the error that reading that ended in. */
-export interface Located {
-  readonly entry: Entry
-  readonly object: () => Promise<FileObject | undefined>
+/** An entry with its content's description; or why one of them is not to be had. */
+export interface Located extends Pick<Found, 'entry' | 'error' | 'path'> {
+  readonly object?: FileObject | undefined
 }
 
 interface Described extends Located {
@@ -32,13 +31,13 @@ interface Described extends Located {
 
 /** Entries with their objects, some hundred at a time in the order in which their content lies in packfiles. */
 export async function* byPlace(
-  entries: AsyncIterable<Found & {readonly entry: Entry}>,
+  entries: AsyncIterable<Found>,
   files: Filesystem,
   placeOf: PlaceOf = () => undefined, // eslint-disable-line unicorn/no-useless-undefined -- it is the answer
 ): AsyncGenerator<Located> {
   let batch: Described[] = []
   let chunks = 0
-  const described = pMapIterable(entries, async ({entry}) => describe(files, entry), {concurrency: OBJECTS_AT_ONCE})
+  const described = pMapIterable(entries, async (found) => describe(files, found), {concurrency: OBJECTS_AT_ONCE})
   for await (const one of described) {
     batch.push(one)
     chunks += one.chunks
@@ -51,22 +50,15 @@ export async function* byPlace(
   yield* sorted(batch, placeOf)
 }
 
-async function describe(files: Filesystem, entry: Entry): Promise<Described> {
+async function describe(files: Filesystem, {entry, error, path}: Found): Promise<Described> {
+  if (!entry || error !== undefined) return {chunks: 0, entry, error, first: undefined, path}
   try {
     const object = await files.object(entry)
     const chunks = object?.chunks.length ?? 0
-    return {chunks, entry, first: chunks > 0 ? object?.chunks.at(0).mac : undefined, object: async () => object}
-  } catch (error) {
-    if (!isObjectFault(error)) throw error
-    const fault = error
-    return {
-      chunks: 0,
-      entry,
-      first: undefined,
-      async object() {
-        throw fault
-      },
-    }
+    return {chunks, entry, first: chunks > 0 ? object?.chunks.at(0).mac : undefined, object, path}
+  } catch (error_) {
+    if (!isObjectFault(error_)) throw error_
+    return {chunks: 0, entry, error: error_, first: undefined, path}
   }
 }
 

@@ -4,14 +4,7 @@ import type {CallOptions} from '../registry/interfaces.js'
 
 import {isNotFound, NotFoundError} from '../errors.js'
 import {type StoreContents} from '../kloset/contents.js'
-import {
-  type BrokenNode,
-  type Entry,
-  type Filesystem,
-  isDirectory,
-  kindOfMode,
-  type Snapshot,
-} from '../kloset/snapshot/index.js'
+import {type BrokenNode, type Filesystem, isDirectory, kindOfMode, type Snapshot} from '../kloset/snapshot/index.js'
 import {throwIfAborted} from '../util/abort.js'
 import {ContentReader} from './content.js'
 import {type ExistingPolicy, FileRestorer, type Outcome} from './file-restorer.js'
@@ -144,30 +137,27 @@ export class Restore implements AsyncIterable<RestoreProblem> {
   }
 
   /** What is to be restored but folders, which are made on the way. */
-  async *#entries({base, files, folders, selected, target}: Walk): AsyncGenerator<Found & {readonly entry: Entry}> {
+  async *#entries({base, files, folders, selected, target}: Walk): AsyncGenerator<Found> {
     for (const path of selected) {
       for await (const found of walkBelow(files, path, {onBroken: (broken) => this.#partLost(broken)})) {
         throwIfAborted(this.#parts.signal)
-        const {entry, error, mac} = found
-        if (!entry) {
-          this.#pending.push({...problemOf(error, found.path), kind: 'damaged'})
-          continue
-        }
-
-        if (entry.extendedAttributes.length > 0) this.#counts.withAttributes += 1
-        if (!isDirectory(entry)) {
-          yield {...found, entry}
+        const {entry, mac} = found
+        if (entry && entry.extendedAttributes.length > 0) this.#counts.withAttributes += 1
+        if (!entry || !isDirectory(entry)) {
+          yield found
           continue
         }
 
         try {
           await target.folder(relativeTo(base, found.path))
-          if (mac) folders.add(mac)
-          this.#counts.folders += 1
-          this.#report()
-        } catch (error_) {
-          this.#pending.push(problemOf(error_, found.path))
+        } catch (error) {
+          yield {...found, error}
+          continue
         }
+
+        if (mac) folders.add(mac)
+        this.#counts.folders += 1
+        this.#report()
       }
     }
   }
@@ -204,8 +194,9 @@ export class Restore implements AsyncIterable<RestoreProblem> {
   async #restoreOne(
     restorer: FileRestorer,
     base: string,
-    {entry, object}: Located,
+    {entry, error: fault, object, path: found}: Located,
   ): Promise<RestoreProblem | undefined> {
+    if (!entry || fault !== undefined) return problemOf(fault, found)
     const path = relativeTo(base, entry.path)
     const kind = kindOfMode(entry.info.mode)
     try {
@@ -217,7 +208,7 @@ export class Restore implements AsyncIterable<RestoreProblem> {
 
       if (kind !== 'file') return {kind: 'special', message: `a ${kind} is not restored`, path: entry.path}
       const file = async () => {
-        const outcome = await restorer.file(entry, await object(), path)
+        const outcome = await restorer.file(entry, object, path)
         this.#count('files', outcome)
         return outcome !== 'kept'
       }
