@@ -64,8 +64,8 @@ function isPlugin(pid: number, home: string): boolean {
   return belongsTo(pid, home) && !readlinkSync(`/proc/${pid}/exe`).endsWith('/plakar')
 }
 
-/** User and system time: the fields behind the name, which may hold anything, in brackets. */
-function cpuOf(pid: number): number {
+/** Seconds of user and system time: the fields behind the name, which may hold anything, in brackets. */
+export function cpuOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / TICKS
