@@ -1,14 +1,22 @@
-import type {CopyOutcome, CopyProgress, CopyStatus, CopySummary, DeletionOutcome} from '../transfer/index.js'
+import type {
+  CopyOutcome,
+  CopyProgress,
+  CopyStatus,
+  CopySummary,
+  DeletionOutcome,
+  GoneObject,
+} from '../transfer/index.js'
 
 import {paint} from './colors.js'
 import {humanCount, humanSize, plural, table} from './format.js'
 import {LineWriter} from './output.js'
 
-type Outcome = CopyOutcome | DeletionOutcome
+type Outcome = CopyOutcome | DeletionOutcome | (GoneObject & {readonly note: string})
 
 const PAINTS: Partial<Record<Outcome['status'], (text: string) => string>> = {
   copied: (text) => paint.green(text),
   failed: (text) => paint.bold.red(text),
+  gone: (text) => paint.bold.yellow(text),
   healed: (text) => paint.green(text),
   'held-back': (text) => paint.yellow(text),
   vanished: (text) => paint.yellow(text),
@@ -27,7 +35,8 @@ export class CopyPrinter {
 
   async print(outcome: Outcome): Promise<void> {
     this.hasPrinted = true
-    const {failure, status, tag} = outcome
+    const {status, tag} = outcome
+    const failure = 'failure' in outcome ? outcome.failure : undefined
     const paintStatus = PAINTS[status] ?? ((text: string) => text)
     const size = 'size' in outcome && outcome.size !== undefined ? humanSize(outcome.size) : ''
     const remark = failure?.message ?? ('note' in outcome ? outcome.note : undefined) ?? ''
@@ -52,7 +61,7 @@ export interface DeletionCount {
 }
 
 /** What a person reads last. */
-export function copySummaryLines(summary: CopySummary, deletion: DeletionCount | undefined): string[] {
+export function copySummaryLines(summary: CopySummary, deletion?: DeletionCount): string[] {
   const {bytes, counts, foreign, locks, mounted, rewritten, storeId, targetOnly} = summary
   const rows: string[][] = [['store', storeId]]
   for (const [status, label] of Object.entries(LABELS)) {

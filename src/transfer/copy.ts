@@ -90,6 +90,11 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     this.#to = to
   }
 
+  /** What the source lists, known once it has been read to its end. */
+  get sourceMacs(): Readonly<Record<Resource, MacSet>> {
+    return this.#tally.sourceMacs
+  }
+
   /** What it came to, once it has been read to its end. */
   get summary(): CopySummary {
     return this.#tally.summary()

@@ -9,6 +9,14 @@ export {
   type DiffSummary,
   type StoreDiff,
 } from './diff.js'
+export {type LedgerRun, MirrorLedger} from './mirror/ledger.js'
+export {
+  type GoneObject,
+  type MirrorOptions,
+  mirrorStore,
+  type MirrorSummary,
+  type StoreMirror,
+} from './mirror/mirror.js'
 export {type DiffLayer, type DiffSide, type ObjectDifference} from './object-diff.js'
 export {COPY_STATUSES, type CopyFailure, type CopyOutcome, type CopyStatus, type CopySubject} from './outcome.js'
 export {copyExitCode, type CopySummary} from './summary.js'

@@ -55,6 +55,10 @@ export class CopyTally {
     return this.#packfilesMissing
   }
 
+  get sourceMacs(): Readonly<Record<Resource, MacSet>> {
+    return this.#begun().latest.macs
+  }
+
   /** Locks that lay at the target when the copy began. */
   get targetLocks(): number {
     return this.#begun().there.macs.lock.size
