@@ -28,6 +28,29 @@ interface Locks {
 const locks = async (command: string, store: string, ...flags: string[]) =>
   (await cli(['locks', command, store, '--json', ...flags])).json<Locks>().locks
 
+/** Starts a backup and kills it, with its plugin, as soon as its lock is there. */
+async function killBackup(program: string, home: string, location: string, source: string) {
+  const child = spawn(program, ['at', location, 'backup', source], {
+    cwd: home,
+    detached: true,
+    env: {HOME: home, PATH: process.env['PATH'], TMPDIR: join(home, 't')},
+    stdio: 'ignore',
+  })
+  const ended = new Promise((resolve) => {
+    child.once('close', resolve)
+  })
+  try {
+    for (let tries = 0; tries < 100 && child.exitCode === null; tries++) {
+      const found = await locks('ls', location)
+      if (found.length > 0) return
+    }
+  } finally {
+    // All of its group: plakar and the plugin that it started.
+    process.kill(-child.pid!, 'SIGKILL')
+    await ended
+  }
+}
+
 describe("locks that plakar's processes leave behind", function () {
   this.timeout(240_000)
   let plakar: Plakar | undefined
@@ -37,29 +60,6 @@ describe("locks that plakar's processes leave behind", function () {
     plakar = undefined
     await stopPeers()
   })
-
-  /** Starts a backup and kills it, with its plugin, as soon as its lock is there. */
-  async function killBackup(program: string, home: string, location: string, source: string) {
-    const child = spawn(program, ['at', location, 'backup', source], {
-      cwd: home,
-      detached: true,
-      env: {HOME: home, PATH: process.env['PATH'], TMPDIR: join(home, 't')},
-      stdio: 'ignore',
-    })
-    const ended = new Promise((resolve) => {
-      child.once('close', resolve)
-    })
-    try {
-      for (let tries = 0; tries < 100 && child.exitCode === null; tries++) {
-        const found = await locks('ls', location)
-        if (found.length > 0) return
-      }
-    } finally {
-      // All of its group: plakar and the plugin that it started.
-      process.kill(-child.pid!, 'SIGKILL')
-      await ended
-    }
-  }
 
   it('are listed and explained, block maintenance, and are removed once stale: plakar works on', async function () {
     const [program, plugin] = [findPlakar(), findOfficialPlugin()]
