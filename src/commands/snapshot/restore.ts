@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core'
 
+import {textArg} from '../../cli/args.js'
 import {ContentsCommand, snapshotArg, sourceFlag} from '../../cli/contents-command.js'
 import {describe} from '../../cli/describe.js'
 import {pathJson, shownPath} from '../../cli/entries.js'
@@ -17,7 +18,14 @@ export interface SnapshotRestoreResult extends RestoreSummary {
 }
 
 export default class SnapshotRestore extends ContentsCommand {
-  static override args = {store: storeArg, id: snapshotArg}
+  static override args = {
+    store: storeArg,
+    id: snapshotArg,
+    path: textArg({
+      description: 'only these, with what lies below: absolute, or from the folder that was backed up',
+      multiple: true,
+    }),
+  }
 
   static override description = describe(
     `Restores a snapshot, or the given paths of it, into a folder, without plakar. What was backed up lies directly in that
@@ -67,25 +75,21 @@ attributes are not restored: they are counted.`,
     }),
   }
 
-  static override strict = false
-
   static override summary = 'restore files of a snapshot'
 
-  static override usage = '<%= command.id %> STORE ID [PATH...] --to DIR'
-
   async run(): Promise<SnapshotRestoreResult> {
-    const {args, argv, flags} = await this.parse(SnapshotRestore)
-    const paths = (argv as string[]).slice(2)
+    const {args, flags} = await this.parse(SnapshotRestore)
     const target = flags.to
     return this.withSnapshot({...args, source: flags.source}, flags, async ({contents, snapshot}) => {
       const progress = await this.startProgress(flags)
       const {identifier: id} = snapshot.header
       const owner = flags['skip-owner'] || flags['skip-permissions'] ? false : undefined
       const running = restore(contents, snapshot, {
+        concurrency: flags.concurrency,
         existing: flags.overwrite ? 'overwrite' : flags['skip-existing'] ? 'keep' : 'refuse',
         onProgress: ({bytes, done}) => progress.update(`restored ${humanCount(done)}, ${humanSize(bytes)}`),
         owner,
-        paths,
+        paths: args.path,
         permissions: !flags['skip-permissions'],
         signal: this.signal,
         source: flags.source,
