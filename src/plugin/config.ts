@@ -50,8 +50,9 @@ const DEFAULTS = {cacheBytes: 128 * MIB, cacheDirBytes: GIB, concurrency: 16, ma
 
 /** Values of the keys, each read and checked. */
 class Values {
+  /** Names that were asked for. */
+  readonly known = new Set<string>()
   readonly #given: ReadonlyMap<string, string>
-  readonly #known = new Set<string>()
 
   constructor(config: ReadonlyMap<string, string>) {
     const given = new Map<string, string>()
@@ -67,16 +68,16 @@ class Values {
   /** @throws InvalidArgumentError when a key was given that nobody asked for */
   finish(): void {
     for (const key of this.#given.keys()) {
-      if (this.#known.has(key) || OF_PLAKAR.has(key)) continue
-      const near = nearest(key, [...this.#known, ...ALIASES.keys()])
+      if (this.known.has(key) || OF_PLAKAR.has(key)) continue
+      const near = nearest(key, [...this.known, ...ALIASES.keys()])
       const hint =
-        near === undefined ? `known options are ${[...this.#known].sort().join(', ')}` : `did you mean ${near}?`
+        near === undefined ? `known options are ${[...this.known].sort().join(', ')}` : `did you mean ${near}?`
       throw wrong(`unknown option "${key.slice(0, 60)}": ${hint}`)
     }
   }
 
   get<T>(key: string, read: Reader<T>): T | undefined {
-    this.#known.add(key)
+    this.known.add(key)
     const value = this.#given.get(key)
     return value === undefined ? undefined : read(value, key)
   }
@@ -88,7 +89,21 @@ class Values {
  */
 export function parseConfig(config: ReadonlyMap<string, string>): PluginConfig {
   const values = new Values(config)
-  const parsed: PluginConfig = {
+  const parsed = readAll(values)
+  values.finish()
+  checkTogether(parsed)
+  return parsed
+}
+
+/** Every key that a configuration may have, aliases too. */
+export function optionNames(): string[] {
+  const values = new Values(new Map([['location', 'oci-layout:/']]))
+  readAll(values)
+  return [...values.known, ...ALIASES.keys()].sort()
+}
+
+function readAll(values: Values): PluginConfig {
+  return {
     authFile: values.get('auth_file', text),
     cacheBytes: values.get('cache_size', size(4 * MIB, 64 * GIB)) ?? DEFAULTS.cacheBytes,
     cacheDir: values.get('cache_dir', text),
@@ -115,9 +130,6 @@ export function parseConfig(config: ReadonlyMap<string, string>): PluginConfig {
     tokenFile: values.get('token_file', text),
     username: values.get('username', text),
   }
-  values.finish()
-  checkTogether(parsed)
-  return parsed
 }
 
 function checkTogether(config: PluginConfig): void {

@@ -1,3 +1,5 @@
+import {fstatSync} from 'node:fs'
+
 import {toRpcError} from './failures.js'
 import {Session} from './h2/session.js'
 import {RpcServer} from './rpc/server.js'
@@ -13,6 +15,14 @@ const GRACE_MS = 5000
  * the pipe when it is done.
  */
 export function runPlugin(): void {
+  if (!isPipe(0) || !isPipe(1)) {
+    process.stderr.write(
+      'kloset-oci plugin: plakar starts this program and speaks to it through pipes; to look at it by hand: kloset-oci plugin STORE\n',
+    )
+    process.exitCode = 64
+    return
+  }
+
   dropWebGlobals()
   const service = new StoreService()
   const server = new RpcServer({mapError: toRpcError, methods: service.handlers()})
@@ -57,4 +67,13 @@ export function runPlugin(): void {
  */
 function dropWebGlobals(): void {
   for (const name of ['FormData', 'Headers', 'Request', 'Response', 'fetch']) Reflect.deleteProperty(globalThis, name)
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd)
+    return stat.isFIFO() || stat.isSocket()
+  } catch {
+    return false
+  }
 }

@@ -1,6 +1,7 @@
 import type {Repository} from '../registry/interfaces.js'
 import type {RequestObserver} from '../registry/open.js'
 import type {Clock} from '../util/clock.js'
+import type {CallName} from './calls.js'
 import type {PluginConfig} from './config.js'
 import type {CallContext, Handler} from './rpc/call.js'
 
@@ -13,6 +14,7 @@ import {type Resource} from '../kloset/resource.js'
 import {KlosetStore, MODE_BITS} from '../kloset/store.js'
 import {parseLocation} from '../registry/reference.js'
 import {systemClock} from '../util/clock.js'
+import {SERVICE} from './calls.js'
 import {parseConfig} from './config.js'
 import {Getter} from './get.js'
 import {Locks} from './locks.js'
@@ -101,7 +103,7 @@ export class StoreService {
 
   /** The calls by their path. */
   handlers(): Map<string, Handler> {
-    const unary: Readonly<Record<string, UnaryHandle>> = {
+    const unary: Readonly<Record<Exclude<CallName, 'Get' | 'Put'>, UnaryHandle>> = {
       Close: async () => this.#close(),
       Create: async (request, call) => this.#create(request, call),
       Delete: async (request) => this.#delete(request),
@@ -113,7 +115,7 @@ export class StoreService {
       Size: async (_, call) => this.#size(call),
     }
     const handlers = new Map<string, Handler>()
-    for (const [name, handle] of Object.entries(unary)) handlers.set(pathOf(name), {handle, kind: 'unary'})
+    for (const [name, handle] of Object.entries(unary)) handlers.set(pathOf(name as CallName), {handle, kind: 'unary'})
     handlers.set(pathOf('Get'), {handle: (request, call) => this.#use().getter.get(request, call), kind: 'sending'})
     handlers.set(pathOf('Put'), {
       handle: async (call) => encodeNumber(await this.#put(call)),
@@ -255,8 +257,8 @@ function originOf(location: string): string {
   return `${parsed.reference.registry}/${parsed.reference.repository}`
 }
 
-function pathOf(name: string): string {
-  return `/store.Store/${name}`
+function pathOf(name: CallName): string {
+  return `/${SERVICE}/${name}`
 }
 
 function tooMany(resource: Resource, count: number): KlosetOciError {

@@ -67,7 +67,8 @@ export class HostPipe implements ByteSink {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#onEnd()
+    // Later: what is written first may find the pipe broken while its writer is still being made.
+    setImmediate(this.#onEnd)
   }
 }
 

@@ -91,6 +91,25 @@ function namedAsPackage(path: string, folder: string): string {
   return copy
 }
 
+/** Command lines of plugins in this home that no plakar waits for: its daemon keeps one of its own. */
+export function strayPluginsOf(home: string): string[] {
+  return processesOf(home).flatMap((pid) => {
+    try {
+      if (isPlakar(pid)) return []
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+      const parent = Number(/^PPid:\s*(\d+)/m.exec(status)?.[1])
+      if (/^State:\s*Z/m.test(status) || isPlakar(parent)) return []
+      return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')]
+    } catch {
+      return []
+    }
+  })
+}
+
+function isPlakar(pid: number): boolean {
+  return readlinkSync(`/proc/${pid}/exe`).endsWith('/plakar')
+}
+
 /**
  * A new home with `plugin` (a .ptar package) installed. Its path is short: plakar's socket lies below it and a Unix
  * socket's path may have no more than 107 bytes.

@@ -1,10 +1,13 @@
 import {chmod, copyFile, mkdir, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
+import type {Platform} from './platform.js'
+
 import {fileOperation} from '../../util/fs-error.js'
 import {type Bundle, BUNDLE_NAME, LICENSES_NAME} from './bundle.js'
 import {launcherScript} from './launcher.js'
 import {MANIFEST_NAME, manifestText} from './manifest.js'
+import {writeStandalone} from './standalone.js'
 
 const EXECUTABLE = 'kloset-oci-plugin'
 
@@ -35,6 +38,20 @@ export async function writeScriptPackage(options: PackageOptions): Promise<Packa
     await writeExecutable(join(dir, EXECUTABLE), launcherScript(BUNDLE_NAME, options.node))
   })
   return finish(options, [BUNDLE_NAME])
+}
+
+export interface StandalonePackageOptions extends PackageOptions {
+  readonly node: string
+  readonly platform: Platform
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Writes the package whose program has Node inside. */
+export async function writeStandalonePackage(options: StandalonePackageOptions): Promise<PackageFiles> {
+  const {bundle, dir, node, platform, signal} = options
+  await fileOperation('write', dir, async () => mkdir(dir, {recursive: true}))
+  await writeStandalone({node, platform, script: bundle.script, signal, target: join(dir, EXECUTABLE)})
+  return finish(options, [])
 }
 
 async function writeExecutable(path: string, contents: string): Promise<void> {
