@@ -1,6 +1,6 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
-import {createServer, type Server} from 'node:net'
+import {createServer, type Server, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
@@ -53,7 +53,9 @@ export async function spawnPlugin(options: PluginOptions = {}): Promise<Omit<Plu
 export async function startPlugin(options: PluginOptions = {}): Promise<PluginProcess> {
   const {child, exit} = await spawnPlugin(options)
   const path = join(tmpdir(), `kloset-oci-${randomBytes(6).toString('hex')}.sock`)
+  const sockets = new Set<Socket>()
   const server: Server = createServer((socket) => {
+    sockets.add(socket)
     socket.on('error', () => {})
     socket.pipe(child.stdin!)
     child.stdout!.pipe(socket)
@@ -64,6 +66,7 @@ export async function startPlugin(options: PluginOptions = {}): Promise<PluginPr
   const client = storeClient(path, {'grpc.max_receive_message_length': 4 * 1024 * 1024})
   const done = exit.finally(() => {
     client.getChannel().close()
+    for (const socket of sockets) socket.destroy()
     server.close()
   })
   return {
