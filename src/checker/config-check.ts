@@ -5,6 +5,7 @@ import type {Finding} from './findings.js'
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {checkCanary} from '../kloset/codec/encryption.js'
 import {openConfiguration} from '../kloset/configuration.js'
+import {ENVELOPE_BYTES, HEADER_BYTES, KNOWN_VERSIONS} from '../kloset/envelope.js'
 import {CONFIG_TAG} from '../kloset/resource.js'
 import {MAX_CONFIG_BYTES} from '../kloset/store.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
@@ -12,6 +13,7 @@ import {collect} from '../util/collect.js'
 import {type CheckContext, detailsOf, type ObjectResult, type Subject} from './context.js'
 import {actualOf, finding} from './failures.js'
 import {checkObject} from './object-check.js'
+import {isSecretOf} from './secret-proof.js'
 
 const SUBJECT: Subject = {resource: 'config', tag: CONFIG_TAG}
 
@@ -56,8 +58,9 @@ export async function checkConfig(
   try {
     return {...result, configuration: await openConfiguration(bytes, {secret: secret?.bytes})}
   } catch (error) {
-    if (secret) await refuseWrongSecret(bytes, secret)
-    const kind = hasCode(error, 'VERSION') ? 'unknown-version' : 'config-unreadable'
+    if (secret) await refuseWrongSecret(bytes, secret, context)
+    const isNewer = hasCode(error, 'VERSION') && !(await isOtherwiseSound(bytes, secret))
+    const kind = isNewer ? 'unknown-version' : 'config-unreadable'
     const unreadable = finding(kind, messageOf(error), details)
     return {
       ...result,
@@ -66,10 +69,35 @@ export async function checkConfig(
   }
 }
 
-/** A MAC that is wrong because the secret is says nothing about the store. @throws KlosetOciError `UNAUTHORIZED` */
-async function refuseWrongSecret(bytes: Buffer, secret: Secret): Promise<void> {
+/**
+ * A MAC that is wrong because the secret is says nothing about the store; a canary that is damaged says nothing about the
+ * secret.
+ * @throws KlosetOciError `UNAUTHORIZED`
+ */
+async function refuseWrongSecret(bytes: Buffer, secret: Secret, context: CheckContext): Promise<void> {
   const configuration = await openConfiguration(bytes).catch(() => {})
-  if (configuration?.encryption) checkCanary(configuration.encryption, secret)
+  if (!configuration?.encryption) return
+  try {
+    checkCanary(configuration.encryption, secret)
+  } catch (error) {
+    if (hasCode(error, 'UNAUTHORIZED') && !(await isSecretOf(secret, context))) throw error
+  }
+}
+
+/** Whether the MAC is that of the same configuration in a version that is known: then only the version was damaged. */
+async function isOtherwiseSound(bytes: Buffer, secret: Secret | undefined): Promise<boolean> {
+  if (bytes.length < ENVELOPE_BYTES) return false
+  for (const version of KNOWN_VERSIONS.config) {
+    const known = Buffer.from(bytes)
+    known.writeUInt32LE(version, HEADER_BYTES - 4)
+    const isSound = await openConfiguration(known, {secret: secret?.bytes}).then(
+      ({encryption}) => encryption === undefined || secret !== undefined,
+      () => false,
+    )
+    if (isSound) return true
+  }
+
+  return false
 }
 
 /** An empty CONFIG is not one more short object: nothing of the store can be read without it. */

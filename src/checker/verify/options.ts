@@ -22,6 +22,8 @@ export interface VerifyOptions extends CallOptions, Selection {
   readonly concurrency?: number | undefined
   /** Remembers what was looked at: what it says was found sound is not looked at again. */
   readonly ledger?: Ledger | undefined
+  /** Go through the snapshots for what a damage costs. Default true; without it that is `unknown`. */
+  readonly map?: boolean | undefined
   /** How long that holds, in milliseconds; default for ever. */
   readonly maxAge?: number | undefined
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined

@@ -419,7 +419,8 @@ export class Verify implements AsyncIterable<Finding> {
   *#tell(subject: Subject, outcome: Outcome): Generator<Finding> {
     for (const found of outcome.findings) {
       if (found.kind === 'manifest-missing') this.#ghosts.push(found)
-      else if (!isDamage(found) || !this.#inside?.holdOutcome(subject, found, outcome)) yield found
+      else if (!isDamage(found) || this.#options.map === false || !this.#inside?.holdOutcome(subject, found, outcome))
+        yield found
     }
   }
 }
