@@ -78,6 +78,6 @@ export async function writeStagedBytes(
   {bytes, resource, tag}: {readonly bytes: Buffer; readonly resource: Resource; readonly tag: string},
   context: ApplyContext,
 ): Promise<Digest> {
-  const object = {digest: digestOf(bytes), force: false, size: bytes.length, source: bufferSource(bytes)}
+  const object = {digest: digestOf(bytes), size: bytes.length, source: bufferSource(bytes)}
   return writeObject({id: step.id, object: {resource}, tag}, object, context)
 }

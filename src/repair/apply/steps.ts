@@ -12,6 +12,7 @@ import {tagStateOf} from '../tag-state.js'
 import {fetchCopy} from './fetch-copy.js'
 import {rebuildState} from './rebuild.js'
 import {removeTag} from './remove-tag.js'
+import {replaceDamaged} from './reseal.js'
 import {salvagePackfile} from './salvage-step.js'
 import {readBack, replaceBlob, writeObject} from './write-object.js'
 
@@ -34,7 +35,8 @@ export async function perform(step: RepairStep, context: ApplyContext): Promise<
       const {force, from} = action
       const copy = await fetchCopy(step, from, context)
       try {
-        return await writeObject(step, {digest: from.digest, force, size: copy.size, source: copy}, context)
+        const anew = force ? await replaceDamaged(step, copy, context) : undefined
+        return anew ?? (await writeObject(step, {digest: from.digest, size: copy.size, source: copy}, context))
       } finally {
         await copy.dispose()
       }
@@ -56,7 +58,7 @@ export async function perform(step: RepairStep, context: ApplyContext): Promise<
       const {layer, size} = action
       const found = await context.repository.blobs.resolve(layer, {signal: context.signal})
       if (found.size !== size) throw changed(step, `${layer} has ${found.size} bytes, not ${size}`)
-      return writeObject(step, {digest: layer, force: false, size, source: alreadyThere(step, layer, size)}, context)
+      return writeObject(step, {digest: layer, size, source: alreadyThere(step, layer, size)}, context)
     }
 
     case 'salvage-packfile': {
@@ -76,7 +78,9 @@ async function putBlob(step: RepairStep, {digest, force, from}: Action<'put-blob
   const copy = await fetchCopy(step, from, context)
   try {
     const target = {digest, mediaType: MEDIA_TYPE.octetStream, size: copy.size}
-    await (force ? replaceBlob(target, copy, context) : repository.blobs.push(target, copy, {signal}))
+    const anew = force ? await replaceDamaged(step, copy, context) : undefined
+    if (anew) return anew
+    if (!force) await repository.blobs.push(target, copy, {signal})
     const {size} = await repository.blobs.resolve(digest, {signal})
     if (size !== copy.size) throw new IntegrityError(`${digest}: has ${size} bytes after the write`, {facts: {digest}})
     return await tagStateOf(repository, step.tag, {signal})

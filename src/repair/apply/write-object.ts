@@ -15,8 +15,6 @@ import {type ApplyContext, createdOf} from './context.js'
 
 export interface ObjectToWrite {
   readonly digest: Digest
-  /** Send the bytes although the registry says that it has them: those are damaged. */
-  readonly force: boolean
   readonly size: number
   readonly source: ContentSource
 }
@@ -38,7 +36,6 @@ export async function writeObject(step: WriteTarget, object: ObjectToWrite, cont
     return describeManifest(manifest).digest
   })
   await journal.add({after, event: 'writing', step: step.id, tag: step.tag})
-  if (object.force) await replaceBlob(layer, object.source, context)
   const outgoing = {layer, resource, source: object.source, tag: step.tag}
   const pushed = await ObjectWriter.for(repository).write(outgoing, {created, probe: true, signal})
   await readBack(step.tag, pushed.digest, layer, context)
