@@ -64,8 +64,8 @@ blobs that are stored twice. Of an encrypted store without its passphrase only s
   }
 }
 
-function withoutPackfiles({broken, duplicate, snapshots, unreachable, used}: BlobUsage): DuResult['blobs'] {
-  return {broken, duplicate, snapshots, unreachable, used}
+function withoutPackfiles({broken, duplicate, padding, snapshots, unreachable, used}: BlobUsage): DuResult['blobs'] {
+  return {broken, duplicate, padding, snapshots, unreachable, used}
 }
 
 const PHASES: Readonly<Record<UsagePhase, string>> = {
@@ -106,6 +106,7 @@ function lines(
     row('used blobs', blobs.used)
     row('unreachable', blobs.unreachable)
     row('duplicate', blobs.duplicate)
+    row('padding', blobs.padding)
     for (const {id, unique} of blobs.snapshots)
       rows.push([`  ${id.slice(0, 12)}`, `${amount(unique)} that it alone has`])
     if (blobs.broken > 0) rows.push(['not seen', `${plural(blobs.broken, 'part')} of snapshots could not be read`])

@@ -37,6 +37,8 @@ export interface BlobUsage {
   readonly broken: number
   readonly duplicate: Amount
   readonly packfiles: readonly PackfileUse[]
+  /** Random bytes that plakar puts between blobs, to hide their sizes. */
+  readonly padding: Amount
   /** What each snapshot has that no other has: that is what goes when it goes. */
   readonly snapshots: readonly {readonly id: Mac; readonly unique: Amount}[]
   readonly unreachable: Amount
@@ -127,13 +129,18 @@ interface Marked {
 async function sumUp(index: StateIndex, {broken, ids, marks, signal}: Marked): Promise<BlobUsage> {
   const packfiles = new Map<Mac, {duplicate: Sum; mac: Mac; unreachable: Sum; used: Sum}>()
   const unique = ids.map(() => new Sum())
-  const total = {duplicate: new Sum(), unreachable: new Sum(), used: new Sum()}
+  const total = {duplicate: new Sum(), padding: new Sum(), unreachable: new Sum(), used: new Sum()}
   for (let row = 0; row < index.rowCount; row++) {
     if (row % ROWS_A_TURN === 0) await yieldTurn(signal)
     const location = index.rowAt(row)
-    if (!location || location.type === BLOB_TYPES.random) continue
+    if (!location) continue
     const {coloured, known} = index.packfile(location.packfile)!
     if (!known || coloured) continue
+    if (location.type === BLOB_TYPES.random) {
+      total.padding.add(location.length)
+      continue
+    }
+
     const kind = kindOf(index, marks, row, location)
     let sums = packfiles.get(location.packfile)
     if (!sums) {
