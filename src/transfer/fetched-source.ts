@@ -20,6 +20,8 @@ export interface FetchedSourceOptions extends CallOptions {
  * anew. Nothing of it is held but what is on its way.
  */
 export class FetchedSource implements ContentSource {
+  /** What is fetched whole fails rather than end when its digest is wrong. */
+  readonly proves: string
   readonly size: number
   #check: PassingCheck | undefined
   #failure: Error | undefined
@@ -28,6 +30,7 @@ export class FetchedSource implements ContentSource {
   readonly #target: Descriptor
 
   constructor(from: Repository, target: Descriptor, options: FetchedSourceOptions = {}) {
+    this.proves = target.digest
     this.size = target.size
     this.#from = from
     this.#options = options

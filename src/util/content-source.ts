@@ -9,6 +9,11 @@ export interface ContentSource {
   dispose?(): Promise<void>
   /** A new stream over the bytes from `range.offset` (default 0) for `range.length` (default: to the end). */
   open(range?: {readonly length?: number; readonly offset: number}): Readable
+  /**
+   * The digest that every whole stream of `open` has been checked against before it ends: it fails instead. Whoever
+   * sends such a source need not count its digest again.
+   */
+  readonly proves?: string | undefined
   /** Length in bytes of everything `open` yields. */
   readonly size: number
 }

@@ -216,6 +216,8 @@ class Exchange {
   #openBody(source: Readable, size: number): Readable {
     const counter = new Transform({
       flush: (done) => done(this.#sent < size ? sizeError(size, this.#sent) : null),
+      // Several pieces of the usual 64 KiB: with less every one of them would wait for the one before.
+      highWaterMark: 256 * 1024,
       transform: (chunk: Buffer, _encoding, done) => {
         this.#sent += chunk.length
         if (this.#sent > size) done(sizeError(size, this.#sent))

@@ -1,0 +1,58 @@
+import {expect} from 'chai'
+
+import {tagOf} from '../../../src/kloset/resource.js'
+import {openRepository} from '../../../src/registry/open.js'
+import {FakeRegistry} from '../../helpers/fake-registry.js'
+import {storeWithPackfiles} from '../../helpers/test-store.js'
+import {copied} from './copies.js'
+
+describe('copy between registries', () => {
+  let fakes: FakeRegistry[]
+
+  beforeEach(async () => {
+    fakes = [await FakeRegistry.start(), await FakeRegistry.start()]
+  })
+
+  afterEach(async () => {
+    for (const fake of fakes) {
+      expect(fake.violations).to.deep.equal([])
+      await fake.stop()
+    }
+  })
+
+  /** A copy of a store of three packfiles from the first registry to the second, the first having been damaged. */
+  async function copyDamaged(change: (bytes: Buffer) => Buffer) {
+    const {packfiles, repository, store} = await storeWithPackfiles(3)
+    const [from, to] = await Promise.all(
+      fakes.map(async (fake) => openRepository(`oci://${fake.host}/main`, {retry: {attempts: 2, baseDelay: 1}})),
+    )
+    try {
+      await copied(repository, from)
+      const {digest} = await store.stat('packfile', packfiles[1]!)
+      const {blobs} = fakes[0]!.repository('main')
+      blobs.set(digest, change(blobs.get(digest)!))
+      const {statuses, summary} = await copied(from!, to)
+      return {digest, status: statuses[tagOf('packfile', packfiles[1]!)], summary}
+    } finally {
+      await Promise.all([from!.close(), to!.close()])
+    }
+  }
+
+  for (const [what, change] of Object.entries({
+    'a changed last byte': (bytes: Buffer) => Buffer.concat([bytes.subarray(0, -1), Buffer.from([bytes.at(-1)! ^ 1])]), // eslint-disable-line no-bitwise -- a flipped bit
+    'a missing byte': (bytes: Buffer) => bytes.subarray(1),
+    'one byte too many': (bytes: Buffer) => Buffer.concat([bytes, Buffer.from('!')]),
+  })) {
+    it(`never completes a blob with ${what} at the target`, async () => {
+      const {digest, status, summary} = await copyDamaged(change)
+      expect(status).to.equal('failed')
+      expect(summary).to.include({complete: false, damaged: 1})
+      const {blobs, manifests, tags} = fakes[1]!.repository('main')
+      expect(blobs.has(digest)).to.equal(false)
+      // CONFIG, the other two and the state.
+      expect([tags.size, manifests.size]).to.deep.equal([4, 4])
+      // The upload was given up before its last byte.
+      expect(fakes[1]!.requests.filter(({method, status: code}) => method === 'PUT' && code === 400)).to.deep.equal([])
+    })
+  }
+})
