@@ -26,7 +26,7 @@ interface Found {
 }
 
 /**
- * A folder of loose files: an object is found by its tag, MAC or digest in a file's name, by the digest of what is in a
+ * A folder of loose files, or one file: an object is found by its tag, MAC or digest in a file's name, by the digest of what is in a
  * file, or among the files that hold something of its kind.
  */
 export class FilesSource implements Source {
@@ -101,7 +101,8 @@ export class FilesSource implements Source {
 
 async function collectFiles(root: string, signal: AbortSignal | undefined): Promise<readonly Found[]> {
   const found: Found[] = []
-  for await (const path of filesBelow(root, MAX_DEPTH)) {
+  const paths = (await fileCopy(root)) ? [root] : filesBelow(root, MAX_DEPTH)
+  for await (const path of paths) {
     throwIfAborted(signal)
     if (found.length >= MAX_FILES) break
     const resource = await resourceIn(path)

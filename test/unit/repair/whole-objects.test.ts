@@ -1,8 +1,11 @@
 import {expect} from 'chai'
-import {readFileSync} from 'node:fs'
+import {cpSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
 
 import {flipBit} from '../../helpers/damage.js'
+import {scratchDir} from '../../helpers/hooks.js'
 import {RepairRig} from '../../helpers/repair-rig.js'
+import {layOutFiles} from '../../helpers/repair-sources.js'
 
 async function repaired(rig: RepairRig): Promise<void> {
   const result = await rig.apply()
@@ -53,6 +56,32 @@ describe('repair of whole objects', function () {
       ).to.deep.equal(['put-object'])
       await repaired(rig)
     }
+  })
+
+  it('finds objects among loose files, whatever they are called', async () => {
+    for (const named of [true, false]) {
+      const rig = new RepairRig('plaintext')
+      for (const tag of ['CONFIG', rig.tagsOf('packfiles')[0]!, rig.tagsOf('state')[0]!]) {
+        rig.editBlob(rig.layerOf(tag), () => {})
+      }
+
+      const plan = await rig.plan([layOutFiles('plaintext', {named})])
+      expect(plan.steps.map(({action}) => action.kind)).to.deep.equal(['put-blob', 'put-blob', 'put-blob'])
+      await repaired(rig)
+    }
+  })
+
+  it('takes CONFIG from a saved copy', async () => {
+    const rig = new RepairRig('plaintext')
+    const saved = join(scratchDir('saved'), 'config-of-main')
+    cpSync(rig.pathOf(rig.layerOf('CONFIG')), saved)
+    const {digest} = rig.entryOf('CONFIG')
+    rig.editBlob(rig.layerOf('CONFIG'), () => {})
+    rig.editBlob(digest, () => {})
+    rig.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
+    const plan = await rig.plan([saved])
+    expect(plan.steps.map(({action, tag}) => [action.kind, tag])).to.deep.equal([['put-object', 'CONFIG']])
+    await repaired(rig)
   })
 
   it('undoes what it has done', async () => {
