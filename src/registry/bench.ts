@@ -1,4 +1,5 @@
 import {randomBytes} from 'node:crypto'
+import {setMaxListeners} from 'node:events'
 import pMap from 'p-map'
 
 import type {Descriptor} from './descriptor.js'
@@ -108,6 +109,7 @@ class Bench {
 
   async clear(): Promise<void> {
     const signal = AbortSignal.timeout(CLEANUP_MS)
+    setMaxListeners(0, signal)
     await this.#phase('delete', this.#objects, signal, async (object) => this.#remove(object, signal))
   }
 
