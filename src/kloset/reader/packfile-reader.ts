@@ -1,5 +1,7 @@
 import type {Readable} from 'node:stream'
 
+import {setMaxListeners} from 'node:events'
+
 import type {CallOptions} from '../../registry/interfaces.js'
 import type {Mac} from '../mac.js'
 import type {Resource} from '../resource.js'
@@ -49,6 +51,8 @@ export class PackfileReader {
 
   constructor(store: ReadableStore, options: PackfileReaderOptions = {}) {
     const {cacheBytes = 128 * MIB, maxRunBytes = 8 * MIB, pageBytes = MIB, readAhead = true} = options
+    // Every run under way listens, and that is no leak.
+    setMaxListeners(0, this.#abort.signal)
     this.#cache = new PageCache(cacheBytes, (page) => this.#evicted(page))
     this.#pageBytes = Math.min(pageBytes, Math.max(1, Math.floor(cacheBytes / 4)))
     this.#maxRun = Math.max(1, Math.floor(Math.min(maxRunBytes, cacheBytes / 2) / this.#pageBytes))
