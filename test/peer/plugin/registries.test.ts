@@ -75,7 +75,11 @@ describe('plakar with our plugin', function () {
       const plakar = await plakarWithOurs(program)
       plakar.passphrase = PASSPHRASE
       const location = `oci://${host}/org/store`
-      await live(plakar, location)
+      await plakar.create(location)
+      const snapshot = await plakar.backup(location, source)
+      await plakar.check(location)
+      await plakar.restore(location, snapshot, source)
+      await plakar.ok('at', location, 'maintenance')
       plakar.passphrase = 'another passphrase altogether'
       expect((await plakar.run('at', location, 'ls')).status).not.to.equal(0)
     })
