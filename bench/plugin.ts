@@ -24,7 +24,6 @@ import {startCountingProxy} from './lib/proxy.js'
 import {watchPlugins} from './lib/watch.js'
 
 const {values} = parseArgs({
-  allowNegative: true,
   options: {
     delay: {default: '20', type: 'string'},
     files: {default: '10000', type: 'string'},
