@@ -13,5 +13,6 @@ module.exports = {
   reporter: './scripts/reporter.js',
   require: ['test/helpers/hooks.ts'],
   spec: named ? [] : ['test/{unit,contract,integration,fault,peer}/**/*.test.ts'],
-  timeout: 60_000,
+  // Longer than any test takes on a busy machine: what hangs is ended all the same.
+  timeout: 180_000,
 }

@@ -1,7 +1,7 @@
 import type {ChildProcess} from 'node:child_process'
 
 /** No process of a test has more to do than this takes on a slow machine. */
-const LIMIT_MS = 180_000
+const LIMIT_MS = 150_000
 
 const alive = new Set<ChildProcess>()
 

@@ -40,15 +40,16 @@ for (const [name, open] of Object.entries(backends)) {
     })
 
     it('says that there is no store before one is made, in every command that reads or writes one', async () => {
-      for (const args of [
+      const commands = [
         ['ls', store],
         ['info', store],
         ['gc-check', store],
         ['get', store, 'config'],
         ['put', store, 'state', MAC],
-      ]) {
-        const {status, stderr} = await cli(args, {input: 'x'})
-        expect(status, `${args[0]}: ${stderr}`).to.equal(66)
+      ]
+      const results = await Promise.all(commands.map(async (args) => cli(args, {input: 'x'})))
+      for (const [index, {status, stderr}] of results.entries()) {
+        expect(status, `${commands[index]![0]}: ${stderr}`).to.equal(66)
       }
     })
 

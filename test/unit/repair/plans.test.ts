@@ -14,7 +14,7 @@ async function damagedRig(): Promise<{plan: RepairPlan; rig: RepairRig; tag: str
 }
 
 describe('repair plans', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('are refused when they were changed by hand, cut short, or are no plans', async () => {
     const {rig} = await damagedRig()

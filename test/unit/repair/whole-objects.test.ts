@@ -15,7 +15,7 @@ async function repaired(rig: RepairRig): Promise<void> {
 }
 
 describe('repair of whole objects', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('puts a missing blob back under the manifest that names it', async () => {
     const rig = new RepairRig('plaintext')

@@ -205,21 +205,21 @@ describe('requests that go wrong', function () {
       const server = await TestServer.start(async (_request, response) => {
         for (let index = 0; index < 8; index++) {
           response.write('x')
-          await delay(40)
+          await delay(250)
         }
 
         response.end()
       })
-      const response = await wire.client({timeouts: {idle: 200}}).send({method: 'GET', url: server.url('/')})
+      const response = await wire.client({timeouts: {idle: 1500}}).send({method: 'GET', url: server.url('/')})
       expect(await bodyOf(response)).to.equal('xxxxxxxx')
     })
 
     it('does not count the time in which a request waits for a connection', async function () {
       const server = await TestServer.start(async (_request, response) => {
-        await delay(60)
+        await delay(500)
         response.end('x')
       })
-      const client = wire.client({concurrency: 1, timeouts: {connect: 100, response: 150}})
+      const client = wire.client({concurrency: 1, timeouts: {connect: 1000, response: 1500}})
       const all = Array.from({length: 4}, async () => bodyOf(await client.send({method: 'GET', url: server.url('/')})))
       expect(await Promise.all(all)).to.deep.equal(['x', 'x', 'x', 'x'])
     })
