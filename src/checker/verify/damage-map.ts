@@ -27,6 +27,8 @@ export interface Damage {
 }
 
 export interface MapOptions {
+  /** Whether a packfile has a tag. */
+  readonly hasPackfile: (mac: Mac) => boolean
   readonly onSnapshot?: ((done: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -47,7 +49,7 @@ export interface DamageReport {
 export async function mapDamage(
   contents: StoreContents,
   damages: readonly Damage[],
-  options: MapOptions = {},
+  options: MapOptions,
 ): Promise<DamageReport> {
   return new DamageWalk(contents, damages, options).run()
 }
@@ -135,7 +137,9 @@ class DamageWalk {
     const location = this.#contents.index.locate(type, mac)
     if (!location) return [this.#missing(type, mac)]
     const {packfile} = location
-    return this.#whole.get(packfile) ?? this.#lost.get(`${packfile} ${keyOf(type, mac)}`) ?? []
+    const known = this.#whole.get(packfile) ?? this.#lost.get(`${packfile} ${keyOf(type, mac)}`)
+    if (known) return known
+    return this.#options.hasPackfile(packfile) ? [] : [this.#missing(type, mac)]
   }
 
   #missing(type: BlobType, mac: Mac): number {

@@ -15,7 +15,7 @@ import {KlosetStore} from '../../kloset/store.js'
 import {KeyTable} from '../key-table.js'
 import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
 import {packfilesOfSnapshots} from './needed-packfiles.js'
-import {REFERENCE_BYTES} from './references.js'
+import {INDEXED, INDEXED_TYPES, REFERENCE_BYTES} from './references.js'
 
 /** Findings held back until it is known what they cost; further ones are told without that. */
 const MAX_HELD = 10_000
@@ -36,6 +36,7 @@ export interface InsideOptions {
 export class StoreInside {
   #contents: Promise<StoreContents | undefined> | undefined
   readonly #damages: Damage[] = []
+  readonly #hasPackfile = (mac: Mac): boolean => this.#options.tags.hasTag(tagOf('packfile', mac))
   #hasSuspects = false
   readonly #headers = new KeyTable(32)
   readonly #options: InsideOptions
@@ -53,8 +54,9 @@ export class StoreInside {
     const {buffer, byteLength, byteOffset} = verdict.references
     const list = Buffer.from(buffer, byteOffset, byteLength)
     for (let at = 0; at < list.length; at += REFERENCE_BYTES) {
-      const location = contents.index.locate(list[at]!, list.subarray(at + 1, at + REFERENCE_BYTES))
-      if (location && this.#options.tags.hasTag(tagOf('packfile', location.packfile))) continue
+      const mac = list.subarray(at + 1, at + REFERENCE_BYTES)
+      const types = list[at] === INDEXED ? INDEXED_TYPES : [list[at]!]
+      if (types.some((type) => this.#isThere(contents, type, mac))) continue
       this.#hasSuspects = true
       return
     }
@@ -111,7 +113,7 @@ export class StoreInside {
     if (!contents) return {damagedSnapshots: [], findings: this.told(), snapshots: 0}
     const {onSnapshot, signal} = this.#options
     const damages = this.#damages.map((damage) => ({...damage, finding: this.#withOwnSnapshot(damage.finding)}))
-    const report = await mapDamage(contents, damages, {onSnapshot, signal})
+    const report = await mapDamage(contents, damages, {hasPackfile: this.#hasPackfile, onSnapshot, signal})
     this.#damages.length = 0
     return report
   }
@@ -124,6 +126,11 @@ export class StoreInside {
   /** What is held, as it is. */
   told(): Finding[] {
     return this.#damages.splice(0).map(({finding}) => finding)
+  }
+
+  #isThere(contents: StoreContents, type: number, mac: Buffer): boolean {
+    const location = contents.index.locate(type, mac)
+    return location !== undefined && this.#hasPackfile(location.packfile)
   }
 
   async #open(): Promise<StoreContents | undefined> {

@@ -19,6 +19,12 @@ export const REFERENCE_BYTES = 1 + MAC_BYTES
 
 const FIRST_CAPACITY = 1024
 
+/** Stands for the type of a reference whose tree is not known here: what an index of a snapshot names. */
+export const INDEXED = 0
+
+/** What the values of a snapshot's indexes may be. @see kloset snapshot/backup.go, the trees beside the files */
+export const INDEXED_TYPES = [BLOB_TYPES.vfsEntry, BLOB_TYPES.object, BLOB_TYPES.vfsSummary] as const
+
 /** References one after another in one piece of memory, which can be handed from thread to thread. */
 export class ReferenceList {
   #bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY * REFERENCE_BYTES)
@@ -29,7 +35,7 @@ export class ReferenceList {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  add(type: BlobType, mac: Mac): void {
+  add(type: BlobType | typeof INDEXED, mac: Mac): void {
     if (this.#length === this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 2)
       this.#bytes.copy(larger)
@@ -43,8 +49,11 @@ export class ReferenceList {
 }
 
 /** A node of a tree, by its type: what its values are and in which order its keys come. */
-const NODES = new Map<BlobType, {readonly compare: (a: string, b: string) => number; readonly values?: BlobType}>([
-  [BLOB_TYPES.btreeNode, {compare: compareBytes}],
+const NODES = new Map<
+  BlobType,
+  {readonly compare: (a: string, b: string) => number; readonly values: BlobType | typeof INDEXED}
+>([
+  [BLOB_TYPES.btreeNode, {compare: compareBytes, values: INDEXED}],
   [BLOB_TYPES.errorNode, {compare: compareBytes, values: BLOB_TYPES.errorEntry}],
   [BLOB_TYPES.vfsNode, {compare: comparePaths, values: BLOB_TYPES.vfsEntry}],
   [BLOB_TYPES.xattrNode, {compare: comparePaths, values: BLOB_TYPES.xattrEntry}],
@@ -66,7 +75,7 @@ export function noteReferences(type: BlobType, mac: Mac, content: Buffer, list: 
   if (node) {
     const {pointers, values} = decodeNode(content, nameOf(type, mac), node.compare)
     for (const pointer of pointers) list.add(type, pointer)
-    if (node.values !== undefined) for (const value of values) list.add(node.values, value)
+    for (const value of values) list.add(node.values, value)
     return
   }
 
