@@ -1,4 +1,5 @@
 import type {Finding} from '../../checker/findings.js'
+import type {Digest} from '../../registry/digest.js'
 import type {PlanContext} from './context.js'
 
 import {isNotFound, KlosetOciError} from '../../errors.js'
@@ -22,10 +23,16 @@ export async function planLocks(findings: readonly Finding[], context: PlanConte
   for (const [tag, found] of byTag) {
     const {mac} = found[0]!.object!
     await book.rely(repository, tag, signal)
-    const isStale = found.some(({kind}) => kind === 'lock-stale')
-    const written = isStale ? undefined : await writtenAt(tag, context)
-    if (written !== undefined && now - written < LOCK_TTL_MS) {
-      const reason = `${found[0]!.message}: written less than ten minutes ago, so it may be held; make a new plan later`
+    const stale = found.find(({kind}) => kind === 'lock-stale')
+    const current = await readLockManifest(tag, context)
+    // What was found stale may have been written anew since: the plan relies on what is there now.
+    const isStale = stale !== undefined && (!current || current.layer === stale.digest)
+    const isRenewed = stale !== undefined && !isStale
+    const written = isStale ? undefined : current?.written
+    if (isRenewed || (written !== undefined && now - written < LOCK_TTL_MS)) {
+      const reason = isRenewed
+        ? `${tag}: was written anew while the plan was made: it is held`
+        : `${found[0]!.message}: written less than ten minutes ago, so it may be held; make a new plan later`
       book.lose({paths: [], reason, snapshots: [], tag})
       continue
     }
@@ -40,12 +47,15 @@ export async function planLocks(findings: readonly Finding[], context: PlanConte
   }
 }
 
-/** When a lock was written, as its manifest says. */
-async function writtenAt(tag: string, {repository, signal}: PlanContext): Promise<number | undefined> {
+/** Where a lock's content lies, and when it was written, as its manifest says. */
+async function readLockManifest(
+  tag: string,
+  {repository, signal}: PlanContext,
+): Promise<undefined | {readonly layer: Digest; readonly written: number | undefined}> {
   try {
-    const {annotations} = readObjectManifest(await repository.manifests.get(tag, {signal}), tag)
+    const {annotations, layer} = readObjectManifest(await repository.manifests.get(tag, {signal}), tag)
     const written = Date.parse(annotations[ANNOTATION.created] ?? '')
-    return Number.isNaN(written) ? undefined : written
+    return {layer, written: Number.isNaN(written) ? undefined : written}
   } catch (error) {
     if (isNotFound(error)) return undefined
     if (error instanceof KlosetOciError && ['INTEGRITY', 'PROTOCOL', 'STORE_FORMAT'].includes(error.code))
