@@ -1,5 +1,7 @@
 import {inspect} from 'node:util'
 
+import {rememberSecret} from '../redact.js'
+
 const HIDDEN = '<secret>'
 
 /** A password or token. However it is printed, logged or serialised, it shows nothing; only `reveal` gives it away. */
@@ -8,6 +10,7 @@ export class Secret {
 
   constructor(value: string) {
     this.#value = value
+    rememberSecret(value)
   }
 
   equals(other: Secret): boolean {

@@ -7,7 +7,7 @@ import {ProtocolError} from '../../errors.js'
 import {bufferSource} from '../../util/content-source.js'
 import {isCount, isObject, isString, type JsonObject} from '../../util/json.js'
 import {type Diagnostic, RegistryResponseError} from '../errors.js'
-import {redactUrl} from '../redact.js'
+import {redactUrl, rememberSecret} from '../redact.js'
 import {isLoopback} from '../reference.js'
 import {discard, readBounded} from '../transport/body.js'
 import {parseRetryAfter} from '../transport/retry-after.js'
@@ -122,7 +122,9 @@ function post({client, credential, scopes, service}: TokenRequest, realm: URL): 
 }
 
 export function basicHeader(username: string, password: Secret): string {
-  return `Basic ${Buffer.from(`${username}:${password.reveal()}`).toString('base64')}`
+  const encoded = Buffer.from(`${username}:${password.reveal()}`).toString('base64')
+  rememberSecret(encoded)
+  return `Basic ${encoded}`
 }
 
 async function readToken(request: TokenRequest, response: HttpResponse, method: HttpMethod): Promise<Token> {
