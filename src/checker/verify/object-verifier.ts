@@ -15,8 +15,8 @@ import {checkObject} from '../object-check.js'
 import {verifyLarge} from './large-packfile.js'
 import {StateNotes} from './state-book.js'
 
-/** Packfiles up to this size are taken into memory; kloset's have at most 64 MiB. */
-const MAX_IN_MEMORY = 96 * 1024 * 1024
+/** Packfiles up to this size are taken into memory, a large one alone; kloset's have 64 MiB unless told otherwise. */
+const MAX_IN_MEMORY = 1024 * 1024 * 1024
 
 interface Blob {
   readonly digest: Digest
@@ -82,7 +82,7 @@ export class ObjectVerifier {
       return this.#remains(subject, blob, findings)
     }
 
-    if (blob.size > MAX_IN_MEMORY) return verifyLarge(subject, blob, context, this.#options)
+    if (blob.size > MAX_IN_MEMORY) return verifyLarge(subject, blob, context)
     return budget.spend(blob.size, async () => {
       const {bytes, failure} = await this.#read(subject, blob)
       if (failure && failure.kind !== 'digest-mismatch') return {findings: [failure]}
