@@ -5,6 +5,8 @@ import type {MemoryRepository} from '../../../src/registry/memory/repository.js'
 import {collectGcCheck, type GcCheckOptions} from '../../../src/checker/gc-check.js'
 import {exitCodeOf} from '../../../src/checker/summary.js'
 import {newConfiguration, sealConfiguration} from '../../../src/kloset/configuration.js'
+import {sealEnvelope} from '../../../src/kloset/envelope.js'
+import {createHasher} from '../../../src/kloset/hashing.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
 import {makeVersion} from '../../../src/kloset/version.js'
@@ -56,7 +58,9 @@ describe('gcCheck findings', () => {
         [Buffer.alloc(0), 'config-unreadable', 65],
         [Buffer.alloc(200, 1), 'config-unreadable', 65],
         [flipBit(good, 8 * 100), 'config-unreadable', 65],
-        [flipBit(good, 8 * 12 + 1), 'unknown-version', 78],
+        // A version that its MAC does not vouch for is damage, not news.
+        [flipBit(good, 8 * 12 + 1), 'config-unreadable', 65],
+        [await newerVersion(good), 'unknown-version', 78],
         [await unknownHashing(), 'unknown-version', 78],
       ]
       for (const [bytes, kind, code] of cases) {
@@ -234,6 +238,12 @@ async function addImage(repository: MemoryRepository, tag: string) {
   const manifest = {config, layers: [layer], mediaType: MEDIA_TYPE.imageManifest, schemaVersion: 2}
   const raw = {bytes: Buffer.from(JSON.stringify(manifest)), mediaType: MEDIA_TYPE.imageManifest}
   return repository.manifests.push(raw, {tag})
+}
+
+/** The same configuration as a later program may write it. */
+async function newerVersion(config: Buffer): Promise<Buffer> {
+  const hasher = await createHasher('BLAKE3')
+  return sealEnvelope(config.subarray(16, -32), {hasher, resource: 'config', version: makeVersion(9, 0, 0)})
 }
 
 async function unknownHashing(): Promise<Buffer> {
