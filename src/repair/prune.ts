@@ -4,6 +4,7 @@ import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {Clock} from '../util/clock.js'
 
 import {type CheckProgress, type Finding, type FindingKind, gcCheck, isGap, LockReader} from '../checker/index.js'
+import {GRACE_MS} from '../checker/reference-check.js'
 import {hasCode, isNotFound, KlosetOciError, LockedError} from '../errors.js'
 import {readObjectManifest} from '../kloset/object-manifest.js'
 import {CONFIG_TAG} from '../kloset/resource.js'
@@ -14,7 +15,7 @@ import {PLAN_SCHEMA, type RepairPlan} from './plan/types.js'
 import {statesDigest} from './states-digest.js'
 
 /** What plakar's maintenance waits, too. */
-export const DEFAULT_GRACE_MS = 7 * 24 * 60 * 60 * 1000
+export const DEFAULT_GRACE_MS = GRACE_MS
 
 /** More than this are left to the next run: a plan is read by a person. */
 const MAX_STEPS = 100_000

@@ -9,6 +9,7 @@ import type {VerifySummary} from './summary.js'
 
 import {isNotFound, KlosetOciError} from '../../errors.js'
 import {formatUuid} from '../../kloset/configuration.js'
+import {ENVELOPE_BYTES} from '../../kloset/envelope.js'
 import {LOCK_TTL_MS} from '../../kloset/lock.js'
 import {CONFIG_TAG, meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
@@ -289,7 +290,7 @@ export class Verify implements AsyncIterable<Finding> {
       // Of a packfile that is damaged itself the state says nothing wrong.
       const isSound = outcome.digest !== undefined && outcome.findings.every(({severity}) => severity !== 'error')
       // The envelope's header and MAC are not counted.
-      const room = outcome.size - 48
+      const room = outcome.size - ENVELOPE_BYTES
       if (!reach || !isSound || reach.end <= room) continue
       const tag = tagOf('state', reach.state)
       const message = `${tag}: places a blob at the end ${reach.end} of ${subject.tag}, which has ${room} bytes of them`
