@@ -1,4 +1,4 @@
-import {run} from '@oclif/core'
+import {type Interfaces, run} from '@oclif/core'
 
 import {type Failure, failureOf} from './failure.js'
 import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
@@ -6,13 +6,16 @@ import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
 /**
  * The process: runs the command line, tells what failed, and leaves with the right status once everything
  * printed has been taken: nothing is cut off.
- * @param root `import.meta.url` of the file in `bin/`
+ * @param options `import.meta.url` of the file in `bin/`, or what oclif is to take instead of the package's own files
  */
-export async function main(root: string, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+export async function main(
+  options: Interfaces.LoadOptions,
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   guardStdout()
   let thrown: unknown
   try {
-    await run([...argv], root)
+    await run([...argv], options)
   } catch (error) {
     thrown = error
   }

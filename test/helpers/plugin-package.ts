@@ -1,4 +1,5 @@
 import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
 
 import type {Bundle} from '../../src/plugin/pack/bundle.js'
 
@@ -47,8 +48,9 @@ export function pluginPackage(plakar: string): Promise<string> {
 
 async function makeBundle(): Promise<Bundle> {
   const script = new URL('../../scripts/bundle-plugin.js', import.meta.url).href
-  const {bundlePlugin} = (await import(script)) as {bundlePlugin(): Promise<Bundle>}
-  return bundlePlugin()
+  const {bundlePlugin} = (await import(script)) as {bundlePlugin(): Promise<Omit<Bundle, 'starter'>>}
+  const starter = fileURLToPath(new URL('../../bin/start.cjs', import.meta.url))
+  return {...(await bundlePlugin()), starter}
 }
 
 async function makePackage(plakar: string): Promise<string> {

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 import type {Platform} from './platform.js'
 
 import {fileOperation} from '../../util/fs-error.js'
-import {type Bundle, BUNDLE_NAME, LICENSES_NAME} from './bundle.js'
+import {type Bundle, BUNDLE_NAME, LICENSES_NAME, STARTER_NAME} from './bundle.js'
 import {launcherScript} from './launcher.js'
 import {MANIFEST_NAME, manifestText} from './manifest.js'
 import {writeStandalone} from './standalone.js'
@@ -35,9 +35,10 @@ export async function writeScriptPackage(options: PackageOptions): Promise<Packa
   await fileOperation('write', dir, async () => {
     await mkdir(dir, {recursive: true})
     await copyFile(bundle.script, join(dir, BUNDLE_NAME))
-    await writeExecutable(join(dir, EXECUTABLE), launcherScript(BUNDLE_NAME, options.node))
+    await copyFile(bundle.starter, join(dir, STARTER_NAME))
+    await writeExecutable(join(dir, EXECUTABLE), launcherScript(options.node))
   })
-  return finish(options, [BUNDLE_NAME])
+  return finish(options, [BUNDLE_NAME, STARTER_NAME])
 }
 
 export interface StandalonePackageOptions extends PackageOptions {

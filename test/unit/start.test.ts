@@ -1,0 +1,134 @@
+import {expect} from 'chai'
+import {execFileSync} from 'node:child_process'
+import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync} from 'node:fs'
+import {createRequire} from 'node:module'
+import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+import {cleanEnv} from '../helpers/cli.js'
+import {scratchDir} from '../helpers/hooks.js'
+
+const STARTER = fileURLToPath(new URL('../../bin/start.cjs', import.meta.url))
+const {compileAhead} = createRequire(import.meta.url)(STARTER) as {compileAhead(file: string): void}
+
+/** Long ago: what is written now is seen by its time. */
+const LONG_AGO = new Date('2001-01-01')
+
+const SCRIPT = `
+function add(a, b) { return a + b }
+console.log(add(1, 2), process.argv.slice(1).map((word) => word.split('/').at(-1)).join(' '), require('node:path').sep)
+exports.loaded = require(__filename) === exports
+console.log(exports.loaded, __dirname === require('node:path').dirname(__filename))
+`
+const PRINTED = '3 program.cjs a b /\ntrue true\n'
+
+function codeIn(folder: string): string[] {
+  const names = existsSync(folder) ? readdirSync(folder) : []
+  return names.filter((name) => name.endsWith('.code')).map((name) => join(folder, name))
+}
+
+function isOld(code: string): boolean {
+  return statSync(code).mtime.getTime() === LONG_AGO.getTime()
+}
+
+/** The one compiled form in a folder, as if it were old. */
+function aged(folder: string): string {
+  const [code, ...more] = codeIn(folder)
+  expect(more).to.deep.equal([])
+  if (code === undefined) throw new Error(`no compiled form in ${folder}`)
+  utimesSync(code, LONG_AGO, LONG_AGO)
+  return code
+}
+
+describe('the start of a bundled script', () => {
+  let dir: string
+  let file: string
+  let env: Record<string, string>
+
+  beforeEach(() => {
+    dir = scratchDir('start')
+    file = join(dir, 'program.cjs')
+    writeFileSync(file, SCRIPT)
+    env = {HOME: join(dir, 'home')}
+  })
+
+  const run = (extra: Record<string, string> = {}) =>
+    execFileSync(process.execPath, [STARTER, file, 'a', 'b'], {encoding: 'utf8', env: cleanEnv({...env, ...extra})})
+
+  const userFolder = () => join(dir, 'home/.cache/kloset-oci/code')
+
+  it('runs it as Node would, and keeps its compiled form for the next time', () => {
+    expect(run()).to.equal(PRINTED)
+    const code = aged(userFolder())
+    expect(statSync(code).mode % 0o1000).to.equal(0o600)
+    expect(run()).to.equal(PRINTED)
+    expect(isOld(code), 'taken, not written anew').to.equal(true)
+  })
+
+  it('takes what the build left beside it, and then writes nothing', () => {
+    compileAhead(file)
+    expect(run()).to.equal(PRINTED)
+    expect(codeIn(dir)).to.have.length(1)
+    expect(codeIn(userFolder())).to.deep.equal([])
+  })
+
+  it('puts the folder where XDG_CACHE_HOME says', () => {
+    const cache = join(dir, 'xdg')
+    run({XDG_CACHE_HOME: cache})
+    expect(codeIn(join(cache, 'kloset-oci/code'))).to.have.length(1)
+    expect(codeIn(userFolder())).to.deep.equal([])
+  })
+
+  const unfit: Record<string, (code: string) => void> = {
+    'has other bytes'(code) {
+      const bytes = readFileSync(code)
+      bytes.writeUInt8(255 - bytes.readUInt8(bytes.length - 9), bytes.length - 9)
+      writeFileSync(code, bytes)
+    },
+    'is cut short'(code) {
+      writeFileSync(code, readFileSync(code).subarray(0, -1))
+    },
+    'is empty'(code) {
+      writeFileSync(code, '')
+    },
+    'others may write'(code) {
+      chmodSync(code, 0o622)
+    },
+  }
+  for (const [what, harm] of Object.entries(unfit)) {
+    it(`takes no compiled form that ${what}, and replaces it`, () => {
+      run()
+      const code = aged(userFolder())
+      harm(code)
+      utimesSync(code, LONG_AGO, LONG_AGO)
+      expect(run()).to.equal(PRINTED)
+      expect(isOld(code)).to.equal(false)
+    })
+  }
+
+  it('takes no compiled form of another script, and removes it', () => {
+    run()
+    const code = aged(userFolder())
+    writeFileSync(file, SCRIPT.replace('a + b', 'a - b'))
+    expect(run()).to.match(/^-1 /)
+    expect(existsSync(code)).to.equal(false)
+    expect(codeIn(userFolder())).to.have.length(1)
+  })
+
+  it('leaves the forms of other programs alone', () => {
+    mkdirSync(userFolder(), {recursive: true})
+    const other = join(userFolder(), `other-${'0'.repeat(32)}.v1-x64.code`)
+    writeFileSync(other, '')
+    run()
+    expect(existsSync(other)).to.equal(true)
+  })
+
+  it('writes nothing where it is told not to, or where it cannot', () => {
+    expect(run({NODE_DISABLE_COMPILE_CACHE: '1'})).to.equal(PRINTED)
+    expect(codeIn(userFolder())).to.deep.equal([])
+    expect(run({HOME: ''})).to.equal(PRINTED)
+    expect(run({HOME: file})).to.equal(PRINTED)
+    expect(run({XDG_CACHE_HOME: 'relative'})).to.equal(PRINTED)
+    expect(readdirSync(dir)).to.deep.equal(['program.cjs'])
+  })
+})
