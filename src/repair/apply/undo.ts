@@ -2,7 +2,7 @@ import type {RepairStep, TagState} from '../plan/types.js'
 import type {QuarantineRecord} from '../quarantine.js'
 import type {ApplyContext} from './context.js'
 
-import {errorToJson, isNotFound, KlosetOciError} from '../../errors.js'
+import {errorToJson, hasCode, isNotFound, KlosetOciError} from '../../errors.js'
 import {isDigest} from '../../registry/digest.js'
 import {MEDIA_TYPE} from '../../registry/media-types.js'
 import {throwIfAborted} from '../../util/abort.js'
@@ -70,6 +70,7 @@ async function undoStep(step: RepairStep, context: ApplyContext): Promise<Undone
   const base = {id: step.id, kind: step.action.kind, tag: step.tag}
   try {
     const outcome = await putBack(step, context)
+    if (outcome.stays) return {...base, reason: outcome.reason, status: 'kept'}
     if (outcome.state !== undefined) {
       // After what was there is back: no blob is without a place in between.
       await removeMade(step, context)
@@ -89,6 +90,8 @@ interface Outcome {
   readonly reason?: string
   /** What the tag leads to now; none when it was not touched because somebody else has changed it. */
   readonly state?: TagState
+  /** The step stays done, since the store does not take back what was there before it. */
+  readonly stays?: boolean
 }
 
 async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome> {
@@ -122,8 +125,33 @@ async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome
   }
 
   await putContentBack(record, context)
-  await repository.manifests.push({bytes: raw.bytes, mediaType: raw.mediaType}, {signal, tag: step.tag})
+  try {
+    await repository.manifests.push({bytes: raw.bytes, mediaType: raw.mediaType}, {signal, tag: step.tag})
+  } catch (error) {
+    if (!(await isRefusedAsDangling(error, record, context))) throw error
+    return {
+      reason: 'what was there before had lost its content, and the registry takes no manifest without it',
+      stays: true,
+    }
+  }
+
   return {state: await tagStateOf(repository, step.tag, {signal})}
+}
+
+/** Most registries take no manifest whose content they have not; the tag then leads to what the repair has made. */
+async function isRefusedAsDangling(
+  error: unknown,
+  {layer}: QuarantineRecord,
+  {repository, signal}: ApplyContext,
+): Promise<boolean> {
+  if (layer === undefined || !(hasCode(error, 'REGISTRY') || isNotFound(error))) return false
+  try {
+    await repository.blobs.resolve(layer, {signal})
+    return false
+  } catch (error_) {
+    if (isNotFound(error_)) return true
+    throw error_
+  }
 }
 
 /** Takes away tags that the step has made beside its own, with what they lead to in the quarantine first. */

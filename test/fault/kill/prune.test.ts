@@ -7,15 +7,17 @@ import type {Repository} from '../../../src/registry/interfaces.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
 import {MemoryHost} from '../../../src/registry/memory/repository.js'
-import {applyRepair, idOf, type RepairPlan, undoRepair} from '../../../src/repair/index.js'
+import {applyRepair, idOf, type RunOptions, undoRepair} from '../../../src/repair/index.js'
 import {removeLocks} from '../../../src/repair/locks.js'
+import {type SealedPlan} from '../../../src/repair/plan/plan-file.js'
 import {planPrune} from '../../../src/repair/prune.js'
 import {collect} from '../../../src/util/collect.js'
 import {bufferSource} from '../../../src/util/content-source.js'
 import {scratchDir} from '../../helpers/hooks.js'
 import {killEverywhere} from '../../helpers/kill/everywhere.js'
-import {type Life} from '../../helpers/kill/life.js'
+import {Life} from '../../helpers/kill/life.js'
 import {mortalRepository} from '../../helpers/kill/repository.js'
+import {looking, named, type Open, type Site, SITES, strideOf} from '../../helpers/kill/sites.js'
 import {testMac} from '../../helpers/macs.js'
 import {listed} from '../../helpers/registry-objects.js'
 import {expectWhole, objectsOf} from '../../helpers/store-shape.js'
@@ -25,9 +27,8 @@ const LATER = {...TEST_CLOCK, now: () => NOW + 30 * DAY}
 const folder = scratchDir('prune')
 
 interface World {
-  readonly host: MemoryHost
-  readonly plan: RepairPlan
   readonly planPath: string
+  readonly site: Site
 }
 
 const source = await storeWithPackfiles(2)
@@ -51,69 +52,82 @@ async function fill(repository: Repository): Promise<void> {
   await store.put('lock', testMac(7), bufferSource(await lockOf(0, 'dead')))
 }
 
-let plan: RepairPlan | undefined
-
-async function begin(): Promise<World> {
-  const host = new MemoryHost()
-  const repository = host.repository('store')
-  await fill(repository)
-  // The same objects, written at the same time: one plan is as good as another.
-  plan ??= (await planPrune(repository, {clock: LATER})).plan
-  return {host, plan, planPath: join(mkdtempSync(join(folder, 'p')), 'plan.json')}
-}
-
-const optionsOf = ({host, planPath}: World, life?: Life) => ({
+const optionsOf = (open: Open, planPath: string): RunOptions => ({
   clock: LATER,
   lock: true,
-  async openRepository(location: string) {
-    const repository = host.repository(location.includes('quarantine') ? 'quarantine' : 'store')
-    return life ? mortalRepository(repository, life) : repository
+  async openRepository(location) {
+    return named(await open(location.includes('quarantine') ? 'quarantine' : 'store'), location)
   },
   planPath,
   quarantine: 'memory:quarantine',
-  async unlock() {
-    return undefined as never
-  },
+  unlock: async () => undefined, // eslint-disable-line unicorn/no-useless-undefined -- a plaintext store
 })
+
+const end = async ({site}: World) => site.close()
+const objects = async ({site}: World) => looking(site, 'store', objectsOf)
+const kept = async ({site}: World) => looking(site, 'quarantine', async (store) => listed(store.tags()))
+
+for (const kind of SITES) {
+  describe(`prune ${kind.name}, killed at every request`, function () {
+    this.timeout(600_000)
+    let makeSite: () => Promise<Site>
+    let sealed: SealedPlan
+
+    before(async () => {
+      makeSite = await kind.prepare(async (site) => looking(site, 'store', fill))
+      const site = await makeSite()
+      // The same objects, written at the same time: one plan is as good for all.
+      const {plan} = await looking(site, 'store', async (store) => planPrune(store, {clock: LATER}))
+      await site.close()
+      sealed = {id: idOf(plan), plan}
+    })
+
+    const begin = async (): Promise<World> => ({
+      planPath: join(mkdtempSync(join(folder, 'p')), 'plan.json'),
+      site: await makeSite(),
+    })
+    const apply = async ({planPath, site}: World, life: Life) =>
+      site.visit(life, async (open) => applyRepair(sealed, optionsOf(open, planPath)))
+
+    it('loses nothing that is needed, nothing that is not kept, and ends the same', async () => {
+      const tried = await killEverywhere<World>(
+        {
+          async afterDeath(world, point) {
+            const there = await objects(world)
+            expect(there, point).to.include(needed)
+            await looking(world.site, 'store', async (store) => expectWhole(store, point))
+            const gone = orphans.filter(({mac}) => there[tagOf('packfile', mac)] === undefined).length
+            expect((await kept(world)).length, point).to.be.at.least(gone)
+          },
+          begin,
+          contents: async (world) => ({kept: (await kept(world)).length, objects: await objects(world)}),
+          end,
+          async work(world, life) {
+            const result = await apply(world, life)
+            // The release of its lock fails silently: in ten minutes it is dead.
+            if (result.failed > 0 || life.isOver) throw new Error(JSON.stringify(result.steps))
+          },
+        },
+        {stride: strideOf(kind)},
+      )
+      expect(tried).to.be.at.least(2)
+    })
+
+    it('can be put back', async () => {
+      const world = await begin()
+      const before = await objects(world)
+      const {done} = await apply(world, new Life())
+      expect(done).to.equal(3)
+      expect(await objects(world)).to.deep.equal(needed)
+      await world.site.visit(new Life(), async (open) => undoRepair(sealed, optionsOf(open, world.planPath)))
+      expect(await objects(world)).to.deep.equal(before)
+      await end(world)
+    })
+  })
+}
 
 describe('killed at every request', function () {
   this.timeout(240_000)
-
-  it('prune loses nothing that is needed, nothing that is not kept, and ends the same', async () => {
-    const tried = await killEverywhere<World>({
-      async afterDeath({host}, point) {
-        const repository = host.repository('store')
-        expect(await objectsOf(repository), point).to.include(needed)
-        await expectWhole(repository, point)
-        const kept = new Set((await listed(host.repository('quarantine').tags())).map((tag) => tag))
-        const there = Object.keys(await objectsOf(repository))
-        const gone = orphans.filter(({mac}) => !there.includes(tagOf('packfile', mac))).length
-        expect(kept.size, point).to.be.at.least(gone)
-      },
-      begin,
-      contents: async ({host}) => ({
-        kept: (await listed(host.repository('quarantine').tags())).length,
-        objects: await objectsOf(host.repository('store')),
-      }),
-      async work(world, life) {
-        const result = await applyRepair({id: idOf(world.plan), plan: world.plan}, optionsOf(world, life))
-        // The release of its lock fails silently: in ten minutes it is dead.
-        if (result.failed > 0 || life.isOver) throw new Error(JSON.stringify(result.steps))
-      },
-    })
-    expect(tried).to.be.greaterThan(60)
-  })
-
-  it('prune can be put back', async () => {
-    const world = await begin()
-    const before = await objectsOf(world.host.repository('store'))
-    const sealed = {id: idOf(world.plan), plan: world.plan}
-    const {done} = await applyRepair(sealed, optionsOf(world))
-    expect(done).to.equal(3)
-    expect(await objectsOf(world.host.repository('store'))).to.deep.equal(needed)
-    await undoRepair(sealed, optionsOf(world))
-    expect(await objectsOf(world.host.repository('store'))).to.deep.equal(before)
-  })
 
   it('locks rm takes stale locks and nothing else, and ends the same', async () => {
     const tried = await killEverywhere<MemoryHost>({

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
-import {copyFileSync, writeFileSync} from 'node:fs'
-import {join} from 'node:path'
+import {cpSync, writeFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 
 import type {Repository} from '../../../src/registry/interfaces.js'
 
@@ -13,36 +13,50 @@ import {PackfileWriter} from '../../../src/kloset/packfile-writer.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
 import {timestampFromMillis} from '../../../src/kloset/timestamp.js'
-import {type Digest, digestOf} from '../../../src/registry/digest.js'
-import {MemoryHost} from '../../../src/registry/memory/repository.js'
+import {digestOf} from '../../../src/registry/digest.js'
 import {applyRepair, encodePlan, planRepair, readPlan, type RunOptions, undoRepair} from '../../../src/repair/index.js'
 import {StoreSource} from '../../../src/repair/sources/store-source.js'
 import {bufferSource} from '../../../src/util/content-source.js'
 import {scratchDir} from '../../helpers/hooks.js'
 import {killEverywhere} from '../../helpers/kill/everywhere.js'
 import {DeadError, Life} from '../../helpers/kill/life.js'
-import {mortalRepository} from '../../helpers/kill/repository.js'
+import {looking, named, type Open, type Site, SITES, strideOf} from '../../helpers/kill/sites.js'
 import {testMac} from '../../helpers/macs.js'
 import {contentsOf} from '../../helpers/store-shape.js'
-import {CONFIGURATION, knows, lockOf, NOW, packfileOf, sealed, stateOf, TEST_CLOCK} from '../../helpers/test-store.js'
+import {
+  CONFIGURATION,
+  knows,
+  lockOf,
+  NOW,
+  packfileOf,
+  sealed,
+  stateOf,
+  stateTag,
+  TEST_CLOCK,
+} from '../../helpers/test-store.js'
 
-/** Every seventh request dies here; KLOSET_OCI_KILL_STRIDE=1 takes all of them, and some minutes. */
-const STRIDE = Number(process.env['KLOSET_OCI_KILL_STRIDE'] ?? 7)
-
-/** Locations as a plan names them; behind them are repositories in memory. */
+/** Locations as a plan names them, and the repositories behind them. */
 const STORE = 'oci://store.example/main'
 const MIRROR = 'oci://mirror.example/main'
 const QUARANTINE = 'oci://store.example/quarantine'
+const NAMES: Readonly<Record<string, string>> = {[MIRROR]: 'mirror', [QUARANTINE]: 'quarantine', [STORE]: 'store'}
 
 const config = await sealConfiguration(CONFIGURATION)
-const packfiles = await Promise.all(['one', 'two', 'three'].map(async (text) => packfileOf(text.repeat(40))))
-const [blobLost, tagLost, unknown] = packfiles as [(typeof packfiles)[0], (typeof packfiles)[0], (typeof packfiles)[0]]
+const [blobLost, tagLost, unknown, flipped, left, right] = (await Promise.all(
+  ['one', 'two', 'three', 'four', 'five', 'six'].map(async (text) => packfileOf(text.repeat(40))),
+)) as [Packfile, Packfile, Packfile, Packfile, Packfile, Packfile]
 const damaged = await manyBlobs()
-const kept = await stateOf([knows(blobLost!.mac), knows(tagLost!.mac), knows(damaged.mac)], 1)
-const lost = await stateOf([knows(unknown!.mac)], 2)
+const known = [blobLost, tagLost, damaged, flipped, left, right]
+const kept = await stateOf(
+  known.map(({mac}) => knows(mac)),
+  1,
+)
+const lost = await stateOf([knows(unknown.mac)], 2)
+
+type Packfile = Awaited<ReturnType<typeof packfileOf>>
 
 /** A packfile of three chunks. */
-async function manyBlobs() {
+async function manyBlobs(): Promise<Packfile> {
   const hasher = await createHasher(hashingOf(CONFIGURATION), await macKeyOf(CONFIGURATION))
   const writer = new PackfileWriter({codec: await createCodec(CONFIGURATION), hasher})
   for (const text of ['a', 'b', 'c']) writer.add(BLOB_TYPES.chunk, Buffer.from(text.repeat(100)))
@@ -50,48 +64,45 @@ async function manyBlobs() {
   return {bytes: await sealed('packfile', data), mac}
 }
 
-/** The same repository under another name. */
-function named(repository: Repository, location: string): Repository {
-  return new Proxy(repository, {
-    get(target, property) {
-      if (property === 'location') return location
-      const value: unknown = Reflect.get(target, property, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
-}
-
 interface World {
-  readonly host: MemoryHost
   readonly planPath: string
+  readonly site: Site
 }
 
 /** A store with many damages, and a mirror that helps with some of them. */
-async function prepare(host: MemoryHost): Promise<void> {
-  const mirror = await createStore(host.repository('mirror'), config, {clock: TEST_CLOCK})
-  for (const {bytes, mac} of [blobLost!, tagLost!]) await mirror.put('packfile', mac, bufferSource(bytes))
-  const repository = host.repository('store')
-  const store = await createStore(repository, config, {clock: TEST_CLOCK})
-  for (const {bytes, mac} of [blobLost!, unknown!]) await store.put('packfile', mac, bufferSource(bytes))
-  const changed = Buffer.from(damaged.bytes)
-  changed[150]! ^= 1 // eslint-disable-line no-bitwise -- a flipped bit
-  await store.put('packfile', damaged.mac, bufferSource(changed))
-  await store.put('state', testMac(1), bufferSource(kept))
-  await store.put('state', testMac(2), bufferSource(lost))
-  await store.put('lock', testMac(9), bufferSource(await lockOf(60)))
-  await repository.blobs.delete(digestOf(blobLost!.bytes))
-  await repository.blobs.delete(digestOf(lost))
-  await repository.manifests.untag('CONFIG')
+async function fill(site: Site): Promise<void> {
+  const mirror = await site.open('mirror')
+  const repository = await site.open('store')
+  try {
+    const copy = await createStore(mirror, config, {clock: TEST_CLOCK})
+    for (const {bytes, mac} of [blobLost, tagLost, flipped]) await copy.put('packfile', mac, bufferSource(bytes))
+    const store = await createStore(repository, config, {clock: TEST_CLOCK})
+    for (const {bytes, mac} of [blobLost, unknown, flipped]) await store.put('packfile', mac, bufferSource(bytes))
+    // Under each other's tags.
+    await store.put('packfile', left.mac, bufferSource(right.bytes))
+    await store.put('packfile', right.mac, bufferSource(left.bytes))
+    const changed = Buffer.from(damaged.bytes)
+    changed[150]! ^= 1 // eslint-disable-line no-bitwise -- a flipped bit
+    await store.put('packfile', damaged.mac, bufferSource(changed))
+    await store.put('state', testMac(1), bufferSource(kept))
+    await store.put('state', testMac(2), bufferSource(lost))
+    await store.put('lock', testMac(9), bufferSource(await lockOf(60)))
+    await repository.blobs.delete(digestOf(blobLost.bytes))
+    await repository.blobs.delete(digestOf(lost))
+    await repository.manifests.untag('CONFIG')
+  } finally {
+    await mirror.close()
+    await repository.close()
+  }
+
+  site.damage('store', digestOf(flipped.bytes))
 }
 
-function options({host, planPath}: World, life: Life): RunOptions {
+function options(open: Open, planPath: string): RunOptions {
   return {
     clock: TEST_CLOCK,
     lock: true,
-    async openRepository(location) {
-      const name = {[MIRROR]: 'mirror', [QUARANTINE]: 'quarantine', [STORE]: 'store'}[location]!
-      return named(mortalRepository(host.repository(name), life), location)
-    },
+    openRepository: async (location) => named(await open(NAMES[location]!), location),
     planPath,
     quarantine: QUARANTINE,
     unlock: async () => undefined, // eslint-disable-line unicorn/no-useless-undefined -- a plaintext store
@@ -105,112 +116,124 @@ async function tagsOf(repository: Repository): Promise<Record<string, string>> {
   return tags
 }
 
-async function digestsIn(repository: ReturnType<MemoryHost['repository']>): Promise<Set<Digest>> {
-  const digests = new Set<Digest>()
-  for await (const {digest} of repository.blobDigests()) digests.add(digest)
-  for await (const {digest} of repository.manifestDigests()) digests.add(digest)
-  return digests
-}
-
-async function apply(world: World, life: Life): Promise<void> {
-  const {failed, steps} = await applyRepair(await readPlan(world.planPath), options(world, life))
+async function run(work: typeof applyRepair | typeof undoRepair, {planPath, site}: World, life: Life): Promise<void> {
+  const {failed, steps} = await site.visit(life, async (open) =>
+    work(await readPlan(planPath), options(open, planPath)),
+  )
   // The last request takes the lock away: that it could not is no failure, and the next run takes the lock over.
   if (life.isOver) throw new DeadError()
   expect(failed, JSON.stringify(steps)).to.equal(0)
 }
 
-async function undo(world: World, life: Life): Promise<void> {
-  const {failed, steps} = await undoRepair(await readPlan(world.planPath), options(world, life))
-  // The last request takes the lock away: that it could not is no failure, and the next run takes the lock over.
-  if (life.isOver) throw new DeadError()
-  expect(failed, JSON.stringify(steps)).to.equal(0)
-}
+const apply = async (world: World, life: Life) => run(applyRepair, world, life)
+const undo = async (world: World, life: Life) => run(undoRepair, world, life)
 
-describe('repair, killed at every request', function () {
-  this.timeout(300_000)
-  let planFile: string
-  let atFirst: ReadonlySet<Digest>
+const end = async ({site}: World) => site.close()
 
-  before(async () => {
-    const host = new MemoryHost()
-    await prepare(host)
-    const plan = await planRepair(named(host.repository('store'), STORE), {
-      clock: TEST_CLOCK,
-      sources: [new StoreSource(named(host.repository('mirror'), MIRROR))],
-      unlock: async () => undefined, // eslint-disable-line unicorn/no-useless-undefined -- a plaintext store
+for (const kind of SITES) {
+  describe(`repair ${kind.name}, killed at every request`, function () {
+    this.timeout(600_000)
+    let planFile: string
+    let atFirst: ReadonlySet<string>
+    let makeSite: () => Promise<Site>
+
+    before(async () => {
+      makeSite = await kind.prepare(fill)
+      const site = await makeSite()
+      const [store, mirror] = [await site.open('store'), await site.open('mirror')]
+      const plan = await planRepair(named(store, STORE), {
+        clock: TEST_CLOCK,
+        sources: [new StoreSource(named(mirror, MIRROR))],
+        unlock: async () => undefined, // eslint-disable-line unicorn/no-useless-undefined -- a plaintext store
+      })
+      atFirst = await site.digests('store')
+      await store.close()
+      await mirror.close()
+      await site.close()
+      expect([...new Set(plan.steps.map(({action}) => action.kind))]).to.have.members([
+        'put-blob',
+        'put-object',
+        'rebuild-state',
+        'remove-tag',
+        'retag',
+        'rewrite-manifest',
+        'salvage-packfile',
+      ])
+      planFile = join(scratchDir('plan'), 'plan.json')
+      writeFileSync(planFile, encodePlan(plan))
     })
-    expect([...new Set(plan.steps.map(({action}) => action.kind))]).to.have.members([
-      'put-blob',
-      'put-object',
-      'rebuild-state',
-      'remove-tag',
-      'rewrite-manifest',
-      'salvage-packfile',
-    ])
-    planFile = join(scratchDir('plan'), 'plan.json')
-    writeFileSync(planFile, encodePlan(plan))
-    const first = new MemoryHost()
-    await prepare(first)
-    atFirst = await digestsIn(first.repository('store'))
-  })
 
-  async function begin(): Promise<World> {
-    const host = new MemoryHost()
-    await prepare(host)
-    const planPath = join(scratchDir('plan'), 'plan.json')
-    copyFileSync(planFile, planPath)
-    return {host, planPath}
-  }
-
-  /** Whatever was there at first is in the store or in the quarantine. */
-  async function nothingLost({host}: World, point: string): Promise<void> {
-    const there = await digestsIn(host.repository('store'))
-    const aside = await digestsIn(host.repository('quarantine'))
-    for (const digest of atFirst) expect(there.has(digest) || aside.has(digest), `${point}: ${digest}`).to.equal(true)
-  }
-
-  it('apply loses nothing, and ends as if nothing had happened', async () => {
-    const tried = await killEverywhere<World>(
-      {
-        afterDeath: nothingLost,
-        begin,
-        contents: async ({host}) => contentsOf(host.repository('store')),
-        work: apply,
-      },
-      {stride: STRIDE},
-    )
-    expect(tried).to.be.greaterThan(20)
-  })
-
-  it('undo loses nothing, and ends where it began', async () => {
-    const first = await begin()
-    const before = await tagsOf(first.host.repository('store'))
-    const tried = await killEverywhere<World>(
-      {
-        afterDeath: nothingLost,
-        async begin() {
-          const world = await begin()
-          await apply(world, new Life())
-          return world
-        },
-        async contents({host}) {
-          const tags = await tagsOf(host.repository('store'))
-          expect(tags).to.deep.equal(before)
-          return tags
-        },
-        work: undo,
-      },
-      {stride: STRIDE},
-    )
-    expect(tried).to.be.greaterThan(20)
-  })
-
-  it('apply brings back what it can: the tags that were lost lead to their objects again', async () => {
-    const world = await begin()
-    await apply(world, new Life())
-    const store = new KlosetStore(world.host.repository('store'))
-    for (const {bytes, mac} of [blobLost!, tagLost!]) {
-      expect(await store.stat('packfile', mac)).to.include({digest: digestOf(bytes), tag: tagOf('packfile', mac)})
+    /** Plan and journal as they lie beside each other; the quarantine lies in the site. */
+    function withPlan(site: Site, from = planFile): World {
+      const dir = scratchDir('plan')
+      cpSync(dirname(from), dir, {recursive: true})
+      return {planPath: join(dir, 'plan.json'), site}
     }
+
+    const begin = async () => withPlan(await makeSite())
+
+    /** Whatever was there at first is in the store or in the quarantine. */
+    async function nothingLost({site}: World, point: string): Promise<void> {
+      const [there, aside] = [await site.digests('store'), await site.digests('quarantine')]
+      for (const digest of atFirst) expect(there.has(digest) || aside.has(digest), `${point}: ${digest}`).to.equal(true)
+    }
+
+    it('apply loses nothing, and ends as if nothing had happened', async () => {
+      const tried = await killEverywhere<World>(
+        {
+          afterDeath: nothingLost,
+          begin,
+          contents: async ({site}) => looking(site, 'store', contentsOf),
+          end,
+          work: apply,
+        },
+        {stride: strideOf(kind)},
+      )
+      expect(tried).to.be.at.least(4)
+    })
+
+    it('undo loses nothing, and ends where it began', async () => {
+      let applied = planFile
+      let before: Record<string, string> = {}
+      const makeApplied = await kind.prepare(async (site) => {
+        await fill(site)
+        before = await looking(site, 'store', tagsOf)
+        const world = withPlan(site)
+        await apply(world, new Life())
+        applied = world.planPath
+        // What had lost its content cannot be put back there, and the tag goes on leading to what was made.
+        if (!kind.takesDangling) before[stateTag(2)] = (await looking(site, 'store', tagsOf))[stateTag(2)]!
+      })
+      const tried = await killEverywhere<World>(
+        {
+          afterDeath: nothingLost,
+          async begin() {
+            const site = await makeApplied()
+            return withPlan(site, applied)
+          },
+          async contents({site}) {
+            const tags = await looking(site, 'store', tagsOf)
+            expect(tags).to.deep.equal(before)
+            return tags
+          },
+          end,
+          work: undo,
+        },
+        {stride: strideOf(kind)},
+      )
+      expect(tried).to.be.at.least(4)
+    })
+
+    it('apply brings back what it can: the tags that were lost lead to their objects again', async () => {
+      const world = await begin()
+      await apply(world, new Life())
+      await looking(world.site, 'store', async (repository) => {
+        const store = new KlosetStore(repository)
+        for (const {bytes, mac} of [blobLost, tagLost, flipped, left, right]) {
+          expect(await store.stat('packfile', mac)).to.include({digest: digestOf(bytes), tag: tagOf('packfile', mac)})
+        }
+      })
+      await end(world)
+    })
   })
-})
+}
