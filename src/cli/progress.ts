@@ -28,7 +28,8 @@ const silent: Progress = {stop() {}, update() {}}
 export async function createProgress(options: ProgressOptions): Promise<Progress> {
   const {clock = systemClock, enabled, interval, stream = process.stderr} = options
   if (!enabled) return silent
-  if (stream.isTTY && !process.env['CI']) {
+  // A terminal without columns cannot be drawn on: the spinner would count its lines without end.
+  if (stream.isTTY && stream.columns > 0 && !process.env['CI']) {
     const {default: ora} = await import('ora')
     return spinner(ora({discardStdin: false, stream, text: 'starting'}))
   }

@@ -100,6 +100,12 @@ export class RepairRig {
     return this.entries().find(({annotations}) => annotations?.['org.opencontainers.image.ref.name'] === tag)!
   }
 
+  /** Takes a tag away, and leaves what it led to. */
+  forgetTag(tag: string): void {
+    const {digest} = this.entryOf(tag)
+    this.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
+  }
+
   /** Whether the quarantine has these bytes. */
   keeps(bytes: Buffer): boolean {
     const name = createHash('sha256').update(bytes).digest('hex')

@@ -24,10 +24,7 @@ export const DAMAGES: readonly StoreDamage[] = [
   {name: 'missing manifest', run: (rig, tag) => rig.editBlob(rig.entryOf(tag).digest, () => {})},
   {
     name: 'missing tag',
-    run(rig, tag) {
-      const {digest} = rig.entryOf(tag)
-      rig.editIndex((entries) => entries.filter((entry) => entry.digest !== digest))
-    },
+    run: (rig, tag) => rig.forgetTag(tag),
   },
   {
     name: "tag gone, taken by the registry's GC",

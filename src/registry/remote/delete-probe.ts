@@ -43,11 +43,13 @@ export class DeleteProbe {
 
   /**
    * What DELETE does to a tag.
+   * @param removed the tag that is to go. The probe's own is named after it: what a process has left that was killed
+   * meanwhile, the next one that removes the same tag takes away.
    * @param standIn a manifest of its own digest that may lie in the repository for a moment
    */
-  async tagDeletion(standIn: () => Promise<RawManifest>, options: CallOptions): Promise<TagDeletion> {
+  async tagDeletion(removed: string, standIn: () => Promise<RawManifest>, options: CallOptions): Promise<TagDeletion> {
     const {capabilities} = this.#context
-    if (capabilities.tagDelete === 'unknown') capabilities.tagDelete = await this.#probe(standIn, options)
+    if (capabilities.tagDelete === 'unknown') capabilities.tagDelete = await this.#probe(removed, standIn, options)
     return capabilities.tagDelete
   }
 
@@ -72,10 +74,10 @@ export class DeleteProbe {
     }
   }
 
-  async #probe(standIn: () => Promise<RawManifest>, options: CallOptions): Promise<TagDeletion> {
+  async #probe(removed: string, standIn: () => Promise<RawManifest>, options: CallOptions): Promise<TagDeletion> {
     const absent = await this.delete(`kloset-oci-absent-${nonce()}`, options)
     if (absent.outcome === 'refused') return 'no'
-    const tag = `kloset-oci-probe-${nonce()}`
+    const tag = `kloset-oci-probe-${digestOf(Buffer.from(removed)).slice('sha256:'.length, 31)}`
     let digest: Digest
     try {
       const pushed = await this.#manifests.push(await standIn(), {...options, tag})

@@ -67,7 +67,7 @@ export class Untagger {
     }
 
     const removal: Removal = {bytes, digest, options, tag}
-    const how = await this.#probe.tagDeletion(async () => this.#standIn(removal), options)
+    const how = await this.#probe.tagDeletion(tag, async () => this.#standIn(removal), options)
     const result = await this.#remove(removal, how)
     this.#index.forget(tag)
     return result

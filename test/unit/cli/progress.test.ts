@@ -53,9 +53,25 @@ describe('progress', () => {
     expect(text()).to.equal('')
   })
 
+  it('draws nothing on a terminal that has no columns', async () => {
+    const {stream, text} = pipe()
+    Object.assign(stream, {columns: 0, isTTY: true})
+    const before = process.env['CI']
+    delete process.env['CI']
+    try {
+      const progress = await createProgress({enabled: true, stream})
+      progress.update('one')
+      progress.stop()
+    } finally {
+      if (before !== undefined) process.env['CI'] = before
+    }
+
+    expect(text()).to.equal('')
+  })
+
   it('shows no spinner in a build job, though it has a terminal', async () => {
     const {stream, text} = pipe()
-    stream.isTTY = true
+    Object.assign(stream, {columns: 80, isTTY: true})
     const before = process.env['CI']
     process.env['CI'] = 'true'
     try {
