@@ -26,7 +26,8 @@ const MAX_ENTRIES = 32_768
  * change under their tag, while a lock is written anew every few minutes and would be read stale.
  */
 export class ObjectIndex {
-  readonly #entries = new LRUCache<string, ObjectLocation>({max: MAX_ENTRIES})
+  /** Bounded by size, not by `max`: that would make room for all of them at once. */
+  readonly #entries = new LRUCache<string, ObjectLocation>({maxSize: MAX_ENTRIES, sizeCalculation: () => 1})
   readonly #pending = new Map<string, Promise<ObjectLocation>>()
   readonly #repository: Repository
 
