@@ -19,7 +19,7 @@ export interface StoreKeys {
  * @throws KlosetOciError `UNAUTHORIZED` when the secret is not the store's
  * @throws VersionError for a store of a kind that this program does not know
  */
-export async function storeKeys(configuration: Configuration, secret: Secret | undefined): Promise<StoreKeys> {
+export async function storeKeys(configuration: Configuration, secret?: Secret): Promise<StoreKeys> {
   const {encryption} = configuration
   if (encryption && secret) checkCanary(encryption, secret)
   const key = await macKeyOf(configuration, secret?.bytes)
