@@ -8,24 +8,28 @@ import {readObjectManifest} from '../kloset/object-manifest.js'
 import {meaningOf} from '../kloset/resource.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 
-/** States that are asked: one that is sound is enough. */
-const MAX_ASKED = 3
+/** Objects of each kind that are asked, the small ones first: one that is sound is enough. */
+const MAX_ASKED = {packfile: 2, state: 3} as const
 
 /**
- * Whether some state was sealed with the secret: then it is the store's, whatever the configuration says of it.
- * What cannot be read proves nothing.
+ * Whether some state or packfile was sealed with the secret: then it is the store's, whatever the configuration says of
+ * it. What cannot be read proves nothing.
  */
 export async function isSecretOf(
   secret: Secret,
   {repository, signal}: Pick<CheckContext, 'repository' | 'signal'>,
 ): Promise<boolean> {
-  let asked = 0
+  const asked: Record<keyof typeof MAX_ASKED, string[]> = {packfile: [], state: []}
   for await (const tag of repository.tags({signal})) {
     const meaning = meaningOf(tag)
-    if (meaning.kind !== 'object' || meaning.resource !== 'state') continue
+    if (meaning.kind !== 'object' || meaning.resource === 'lock') continue
+    const {resource} = meaning
+    if (asked[resource].length < MAX_ASKED[resource]) asked[resource].push(tag)
+    if (asked.state.length === MAX_ASKED.state && asked.packfile.length === MAX_ASKED.packfile) break
+  }
+
+  for (const tag of [...asked.state, ...asked.packfile]) {
     if (await isSealedWith(secret, tag, {repository, signal})) return true
-    asked += 1
-    if (asked === MAX_ASKED) return false
   }
 
   return false

@@ -3,8 +3,11 @@ import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {open} from 'node:fs/promises'
 
-import {InterruptedError, InvalidArgumentError, KlosetOciError, LocalIoError} from '../errors.js'
-import {unlock} from '../kloset/codec/kdf.js'
+import type {EncryptionConfiguration} from '../kloset/configuration-sections.js'
+
+import {hasCode, InterruptedError, InvalidArgumentError, KlosetOciError, LocalIoError} from '../errors.js'
+import {checkCanary} from '../kloset/codec/encryption.js'
+import {deriveSecret} from '../kloset/codec/kdf.js'
 import {type Secret} from '../kloset/codec/secret.js'
 import {type KlosetStore} from '../kloset/store.js'
 import {fileOperation} from '../util/fs-error.js'
@@ -87,7 +90,7 @@ export async function givenSecret(
   const configuration = await store.configuration({signal}).catch((error: unknown) => {
     if (signal.aborted) throw error
   })
-  return configuration?.encryption && unlock(configuration.encryption, passphrase)
+  return configuration?.encryption && secretOf(store, configuration.encryption, {passphrase, signal})
 }
 
 /**
@@ -104,11 +107,48 @@ export async function neededSecret(
   const {encryption} = await store.configuration({signal})
   if (!encryption) return undefined
   const given = await givenPassphrase(flags, signal)
-  if (given !== undefined) return unlock(encryption, given)
-  if (process.stdin.isTTY) return unlock(encryption, await ask('passphrase', {signal, silent: true}))
+  if (given !== undefined) return secretOf(store, encryption, {passphrase: given, signal})
+  if (process.stdin.isTTY) {
+    const passphrase = await ask('passphrase', {signal, silent: true})
+    return secretOf(store, encryption, {passphrase, signal})
+  }
+
   throw new KlosetOciError('UNAUTHORIZED', `${store.location}: is encrypted, and no passphrase was given`, {
     suggestions: ['Give --passphrase-file FILE or --passphrase-command COMMAND, or set PLAKAR_PASSPHRASE.'],
   })
+}
+
+/**
+ * The secret that a passphrase gives. Where CONFIG's canary does not know it, objects of the store are asked: one that it
+ * opens says that it is CONFIG that is damaged, and whoever reads that next finds it so.
+ * @throws KlosetOciError with the code UNAUTHORIZED when nothing knows the secret
+ */
+async function secretOf(
+  store: KlosetStore,
+  encryption: EncryptionConfiguration,
+  {passphrase, signal}: {readonly passphrase: string; readonly signal: AbortSignal},
+): Promise<Secret> {
+  const secret = await deriveSecret(encryption.kdf, passphrase)
+  try {
+    checkCanary(encryption, secret)
+    return secret
+  } catch (error) {
+    if (!hasCode(error, 'UNAUTHORIZED')) throw error
+    const {isSecretOf} = await import('../checker/secret-proof.js')
+    if (await isSecretOf(secret, {repository: store.repository, signal})) return secret
+    throw new KlosetOciError(
+      'UNAUTHORIZED',
+      "the passphrase is not this store's, or what CONFIG says of how its key is made is damaged: it opens nothing here",
+      {
+        cause: error,
+        suggestions: [
+          'Give the passphrase that the store was created with, without a newline at its end.',
+          'If it is the right one, compare CONFIG with a copy of it (`config export` made one, perhaps), and put that back with `config import`.',
+          'Without it, `verify --tier digest` still checks what the registry holds.',
+        ],
+      },
+    )
+  }
 }
 
 /** What a command prints, without the line break at its end. What it says on standard error is shown. */

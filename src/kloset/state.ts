@@ -15,6 +15,7 @@ export {
   timestampToNanos,
 } from './state/entries.js'
 export {type LoadedStates, loadStates, type LoadStatesOptions, type UnreadableState} from './state/load-states.js'
+export {MacTable} from './state/mac-table.js'
 export {orderStates, type StateOrder} from './state/order.js'
 export {readStateStream, type StateHead, type StateSource, type StateVisitor} from './state/read-state.js'
 export {type KnownPackfile, type KnownState, StateIndex, type StateIndexOptions} from './state/state-index.js'

@@ -1,9 +1,19 @@
 import {expect} from 'chai'
-import {existsSync, writeFileSync} from 'node:fs'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {openConfiguration} from '../../src/kloset/configuration.js'
+import {KlosetStore} from '../../src/kloset/store.js'
+import {openRepository} from '../../src/registry/open.js'
 import {cli} from '../helpers/cli.js'
+import {flipBit} from '../helpers/damage.js'
 import {GOLDEN_PASSPHRASE, goldenCopy, scratchDir} from '../helpers/hooks.js'
+import {RepairRig} from '../helpers/repair-rig.js'
+
+/** A command with a passphrase in the environment. */
+async function run(args: readonly string[], phrase: string) {
+  return cli([...args, '--json'], {env: {PLAKAR_PASSPHRASE: phrase}})
+}
 
 describe('encrypted stores', () => {
   const passphrase = 'canary correct horse'
@@ -34,6 +44,31 @@ describe('encrypted stores', () => {
     })
     expect(status).to.equal(0)
     expect(json()).to.include({verdict: 'clean'})
+  })
+
+  it('tell a CONFIG whose canary is damaged from a wrong passphrase', async () => {
+    const rig = new RepairRig('encrypted')
+    const {canary} = (await openConfiguration(readFileSync(rig.pathOf(rig.layerOf('CONFIG'))))).encryption!
+    const path = rig.pathOf(rig.layerOf('CONFIG'))
+    const whole = readFileSync(path)
+    // With a digest that agrees: nothing but the key can tell.
+    const repository = await openRepository(rig.location, {durable: false})
+    await repository.manifests.untag('CONFIG')
+    await new KlosetStore(repository).putConfig(flipBit(whole, 8 * (whole.indexOf(canary) + 50)))
+    await repository.close()
+    const damaged = await run(['verify', rig.location], GOLDEN_PASSPHRASE)
+    expect(damaged.status, damaged.stdout).to.equal(65)
+    const {findings} = damaged.json<{findings: {kind: string; tag: string}[]}>()
+    expect(findings.map(({kind, tag}) => [kind, tag])).to.deep.equal([['config-unreadable', 'CONFIG']])
+    expect((await run(['gc-check', rig.location], GOLDEN_PASSPHRASE)).status).to.equal(65)
+    const listed = await run(['snapshot', 'ls', rig.location], GOLDEN_PASSPHRASE)
+    expect(listed.status, listed.stdout).to.equal(65)
+    expect(listed.stdout).to.contain('CONFIG')
+
+    const wrong = await run(['verify', rig.location], 'not this one')
+    expect(wrong.status).to.equal(77)
+    const {message} = wrong.json<{error: {message: string}}>().error
+    expect(message).to.contain('passphrase').and.to.contain('CONFIG')
   })
 
   it('are not made where the passphrase is empty or its file is not there', async () => {

@@ -11,6 +11,12 @@ export class BufferShelf {
   #bytes = 0
   readonly #free: ArrayBuffer[] = []
 
+  /** Lets go of everything. */
+  clear(): void {
+    this.#free.length = 0
+    this.#bytes = 0
+  }
+
   give(buffer: ArrayBuffer): void {
     if (this.#bytes + buffer.byteLength > KEPT_BYTES) return
     this.#bytes += buffer.byteLength

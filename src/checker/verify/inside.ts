@@ -7,15 +7,16 @@ import type {Outcome} from './outcome.js'
 import type {PlacedBlob} from './packfile-judge.js'
 
 import {StoreFormatError} from '../../errors.js'
-import {StoreContents} from '../../kloset/contents.js'
+import {type OpenContentsOptions, StoreContents} from '../../kloset/contents.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {type Mac, macToBytes} from '../../kloset/mac.js'
 import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {KeyTable} from '../key-table.js'
 import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
+import {LocationLog} from './location-log.js'
 import {packfilesOfSnapshots} from './needed-packfiles.js'
-import {INDEXED, INDEXED_TYPES, REFERENCE_BYTES} from './references.js'
+import {ReferenceAudit} from './reference-audit.js'
 
 /** Findings held back until it is known what they cost; further ones are told without that. */
 const MAX_HELD = 10_000
@@ -34,6 +35,7 @@ export interface InsideOptions {
  * costs. Its states are read when they are first needed.
  */
 export class StoreInside {
+  readonly #audit = new ReferenceAudit()
   #contents: Promise<StoreContents | undefined> | undefined
   readonly #damages: Damage[] = []
   readonly #hasPackfile = (mac: Mac): boolean => this.#options.tags.hasTag(tagOf('packfile', mac))
@@ -45,24 +47,8 @@ export class StoreInside {
     this.#options = options
   }
 
-  /** Holds references of a packfile's blobs against what states know. What is not there is looked into at the end. */
-  async checkReferences({verdict}: Outcome): Promise<void> {
-    for (const mac of verdict?.snapshots ?? []) this.#headers.add(macToBytes(mac))
-    if (this.#hasSuspects || !verdict || verdict.references.length === 0) return
-    const contents = await this.#open()
-    if (!contents) return
-    const {buffer, byteLength, byteOffset} = verdict.references
-    const list = Buffer.from(buffer, byteOffset, byteLength)
-    for (let at = 0; at < list.length; at += REFERENCE_BYTES) {
-      const mac = list.subarray(at + 1, at + REFERENCE_BYTES)
-      const types = list[at] === INDEXED ? INDEXED_TYPES : [list[at]!]
-      if (types.some((type) => this.#isThere(contents, type, mac))) continue
-      this.#hasSuspects = true
-      return
-    }
-  }
-
   async close(): Promise<void> {
+    this.#audit.dispose()
     const contents = await this.#contents?.catch(() => {})
     contents?.close()
   }
@@ -84,6 +70,13 @@ export class StoreInside {
       lost: found.blob ? (blob ? [blob] : []) : lost,
       packfile: isPackfile ? mac : undefined,
     })
+  }
+
+  /** Notes what a packfile's blobs refer to: whether it is there is looked into at the end. */
+  note({verdict}: Outcome): void {
+    if (!verdict) return
+    for (const mac of verdict.snapshots) this.#headers.add(macToBytes(mac))
+    if (!this.#hasSuspects) this.#audit.note(verdict.references)
   }
 
   /**
@@ -108,7 +101,7 @@ export class StoreInside {
 
   /** What all that was held costs, when there is reason to look. */
   async settle(): Promise<DamageReport | undefined> {
-    if (this.#damages.length === 0 && !this.#hasSuspects) return undefined
+    if (this.#damages.length === 0 && !this.#hasSuspects && (await this.#isSound())) return undefined
     const contents = await this.#open()
     if (!contents) return {damagedSnapshots: [], findings: this.told(), snapshots: 0}
     const {onSnapshot, signal} = this.#options
@@ -128,14 +121,34 @@ export class StoreInside {
     return this.#damages.splice(0).map(({finding}) => finding)
   }
 
-  #isThere(contents: StoreContents, type: number, mac: Buffer): boolean {
-    const location = contents.index.locate(type, mac)
-    return location !== undefined && this.#hasPackfile(location.packfile)
+  /** Whether everything that was noted is there: then no snapshot has to be gone through. */
+  async #isSound(): Promise<boolean> {
+    if (this.#audit.isEmpty) return true
+    let log: LocationLog | undefined
+    const createIndex = () => {
+      log?.dispose()
+      log = new LocationLog({hasPackfile: this.#hasPackfile})
+      return log
+    }
+
+    try {
+      const contents = await this.#read({createIndex})
+      contents?.close()
+      return log === undefined || (await this.#audit.isSound(log, this.#options.signal))
+    } finally {
+      log?.dispose()
+    }
   }
 
   async #open(): Promise<StoreContents | undefined> {
+    this.#contents ??= this.#read()
+    return this.#contents
+  }
+
+  async #read(options: Pick<OpenContentsOptions, 'createIndex'> = {}): Promise<StoreContents | undefined> {
     const {concurrency, repository, secret, signal} = this.#options
-    this.#contents ??= StoreContents.open(new KlosetStore(repository), {
+    return StoreContents.open(new KlosetStore(repository), {
+      ...options,
       cacheBytes: 48 * 1024 * 1024,
       concurrency: Math.min(concurrency, 4),
       secret,
@@ -143,7 +156,6 @@ export class StoreInside {
     }).catch((error: unknown): undefined => {
       if (!isObjectFault(error)) throw error
     })
-    return this.#contents
   }
 
   /** A state is named by the snapshot that wrote it, when it was one: its header was seen, then. */

@@ -51,6 +51,7 @@ export class JudgePool implements Judges {
     this.#works = false
     await Promise.all(this.#threads.splice(0).map(async ({worker}) => worker.terminate()))
     await this.#own.close()
+    this.#shelf.clear()
   }
 
   async judge(task: JudgeTask): Promise<PackfileVerdict> {

@@ -9,7 +9,14 @@ import {Secret} from '../../kloset/codec/secret.js'
 import {ENVELOPE_BYTES, EnvelopeChecker, HEADER_BYTES} from '../../kloset/envelope.js'
 import {createHasher, type Hasher, type Hashing} from '../../kloset/hashing.js'
 import {MAC_BYTES} from '../../kloset/mac.js'
-import {decodeBlob, macOf, type PackfileBlob, readAtOf, readPackfileIndex} from '../../kloset/packfile.js'
+import {
+  decodeBlob,
+  macOf,
+  type PackfileBlob,
+  type PackfileIndex,
+  readAtOf,
+  readPackfileIndex,
+} from '../../kloset/packfile.js'
 import {tagOf} from '../../kloset/resource.js'
 import {timestampToMillis} from '../../kloset/timestamp.js'
 import {type Digest} from '../../registry/digest.js'
@@ -131,6 +138,7 @@ export class PackfileJudge {
     const findings = [...wrong]
     const index = await this.#index(task, details)
     if ('kind' in index && isSound) findings.push(index)
+    // A blob's record is made when its turn comes: a packfile may have some hundred thousand.
     const placed = 'kind' in index ? task.placed : index.blobs
     if (!placed) return {...NOTHING, findings, isMapped: false}
     const lost: LostBlob[] = []
@@ -170,7 +178,7 @@ export class PackfileJudge {
   async #index(
     {bytes, mac}: JudgeTask,
     details: FindingDetails,
-  ): Promise<Finding | {readonly blobs: readonly PackfileBlob[]; readonly written: number}> {
+  ): Promise<Finding | {readonly blobs: PackfileIndex; readonly written: number}> {
     const what = tagOf('packfile', mac)
     try {
       const index = await readPackfileIndex({
@@ -180,7 +188,7 @@ export class PackfileJudge {
         size: bytes.length,
         what,
       })
-      return {blobs: [...index], written: timestampToMillis(index.footer.timestamp)}
+      return {blobs: index, written: timestampToMillis(index.footer.timestamp)}
     } catch (error) {
       if (!(error instanceof KlosetOciError)) throw error
       return finding('packfile-unreadable', messageOf(error), details)
@@ -193,9 +201,10 @@ export class PackfileJudge {
   ): Promise<Partial<PackfileVerdict> & {findings: Finding[]}> {
     const index = await this.#index(task, details)
     if ('kind' in index) return {findings: [index], isMapped: false}
-    const headers = index.blobs.filter(({type}) => type === BLOB_TYPES.snapshot)
     const {blobs, written} = index
-    return {blobs: blobs.length, findings: [], snapshots: headers.map(({mac}) => mac), written}
+    const snapshots: Mac[] = []
+    for (const {mac, type} of blobs) if (type === BLOB_TYPES.snapshot) snapshots.push(mac)
+    return {blobs: blobs.length, findings: [], snapshots, written}
   }
 }
 

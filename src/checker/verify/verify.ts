@@ -283,7 +283,7 @@ export class Verify implements AsyncIterable<Finding> {
     // A budget in bytes is gone over by what is under way when it ends.
     const atOnce = maxBytes === undefined ? concurrency : Math.min(concurrency, 2)
     for await (const [subject, outcome] of this.#objects('packfile', verifier, atOnce)) {
-      await this.#inside?.checkReferences(outcome)
+      this.#inside?.note(outcome)
       yield* this.#tell(subject, outcome)
       yield* this.#lostStates(subject, outcome)
       const reach = this.#book.reach(subject.mac!)
@@ -371,6 +371,8 @@ export class Verify implements AsyncIterable<Finding> {
 
       this.#plan = await this.#makePlan(tier)
       yield* this.#packfiles(verifier)
+      // Their memory is needed for what follows.
+      await judges?.close()
       if (withKeys) yield* this.#missing(context)
       yield* this.#judgeGhosts()
       yield* this.#configBlobs.check(context)

@@ -12,15 +12,17 @@ import {isObjectFault} from '../faults.js'
 import {type Mac, MAC_BYTES} from '../mac.js'
 import {orderStates} from './order.js'
 import {readStateStream} from './read-state.js'
-import {StateIndex, type StateIndexOptions} from './state-index.js'
+import {StateIndex} from './state-index.js'
 
 /** States kept in memory, as they are stored, between the two times that they are gone through. */
 const KEPT_BYTES = 64 * 1024 * 1024
 
-export interface LoadStatesOptions extends CallOptions, StateIndexOptions {
+export interface LoadStatesOptions extends CallOptions {
   readonly codec: Codec
   /** States read at the same time. */
   readonly concurrency: number
+  /** An empty index; asked again when what was read until then has to be given up. Default keeps everything. */
+  readonly createIndex?: (() => StateIndex) | undefined
   readonly hashers: HasherPool
   /** Told after every state that was read. */
   readonly onState?: ((done: number) => void) | undefined
@@ -73,8 +75,8 @@ class Loader {
     const proven = await this.#prove()
     for (;;) {
       const {cyclic, ordered} = orderStates(new Map([...proven].map(([mac, {parent}]) => [mac, parent])))
-      const {keep} = this.#options
-      const index = new StateIndex({keep})
+      const {createIndex = () => new StateIndex()} = this.#options
+      const index = createIndex()
       const failed = await this.#fill(index, ordered, proven)
       if (failed === undefined) {
         const unreadable = [...this.#unreadable].map(([mac, error]) => ({error, mac}))

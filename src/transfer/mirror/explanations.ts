@@ -4,6 +4,7 @@ import type {CallOptions, Repository} from '../../registry/interfaces.js'
 
 import {hasCode, KlosetOciError} from '../../errors.js'
 import {StoreContents} from '../../kloset/contents.js'
+import {StateIndex} from '../../kloset/state.js'
 import {KlosetStore} from '../../kloset/store.js'
 
 /** What a store's own states say of packfiles that have gone. They are read when the first one is asked for. */
@@ -31,7 +32,8 @@ export class Explanations {
     const {secret, signal} = this.#options
     try {
       // Where blobs lie is of no interest here.
-      return await StoreContents.open(new KlosetStore(this.#from), {keep: () => false, secret, signal})
+      const createIndex = () => new StateIndex({keep: () => false})
+      return await StoreContents.open(new KlosetStore(this.#from), {createIndex, secret, signal})
     } catch (error) {
       if (!(error instanceof KlosetOciError) || hasCode(error, 'INTERRUPTED')) throw error
       return undefined
