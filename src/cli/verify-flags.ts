@@ -28,7 +28,8 @@ export const selectionFlags = {
     helpValue: 'TIME',
   }),
   'max-bytes': Flags.string({
-    description: 'begin no packfile after so many bytes of them (500GiB); exit code 75 when some are left',
+    description:
+      'begin no packfile after so many bytes of them (500GiB), which the last one may go over; exit code 75 when some are left',
     helpGroup: BUDGET,
     helpValue: 'SIZE',
   }),

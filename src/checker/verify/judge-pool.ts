@@ -2,11 +2,11 @@ import {availableParallelism} from 'node:os'
 import {Worker} from 'node:worker_threads'
 
 import type {WorkerAnswer, WorkerTask} from './judge-worker.js'
-import type {Judges} from './judges.js'
 import type {JudgeKeys, JudgeTask, PackfileVerdict} from './packfile-judge.js'
 
+import {InterruptedError} from '../../errors.js'
 import {BufferShelf} from './buffer-shelf.js'
-import {OwnThread} from './judges.js'
+import {type Judges, OwnThread, ThreadLostError} from './judges.js'
 
 /** Bytes judged on this thread before others are started: a small store is done by then. */
 const OWN_BYTES = 8 * 1024 * 1024
@@ -20,27 +20,46 @@ interface Waiting {
   readonly task: JudgeTask
 }
 
+/** What of a `Worker` is used. */
+export type JudgeWorker = Pick<Worker, 'on' | 'postMessage' | 'terminate'>
+
 interface Thread {
   busy: undefined | Waiting
-  readonly worker: Worker
+  readonly worker: JudgeWorker
+}
+
+export interface JudgePoolOptions {
+  /** Bytes judged on this thread first. Default 8 MiB. */
+  readonly ownBytes?: number | undefined
+  /** Starts a thread; it answers as `judge-worker` does. */
+  readonly start?: ((keys: JudgeKeys) => JudgeWorker) | undefined
+  /** Default as many as there are processors, 8 at the most. */
+  readonly threads?: number | undefined
 }
 
 /**
  * Judges on threads of their own, as many as there are processors. The bytes go there without being copied. Where no
- * thread can be started, and for small stores, this thread does it.
+ * thread can be started, for small stores, and when every thread has died, this thread does it.
  */
 export class JudgePool implements Judges {
+  #isClosed = false
   readonly #keys: JudgeKeys
+  /** Threads there may still be: one that died is not replaced. */
+  #limit: number
   readonly #own: OwnThread
-  #ownBytes = 0
+  #ownBytes: number
   readonly #queue: Waiting[] = []
   readonly #shelf = new BufferShelf()
+  readonly #start: (keys: JudgeKeys) => JudgeWorker
   readonly #threads: Thread[] = []
-  #works = true
 
-  constructor(keys: JudgeKeys) {
+  constructor(keys: JudgeKeys, options: JudgePoolOptions = {}) {
+    const {ownBytes = OWN_BYTES, start = startWorker, threads = availableParallelism()} = options
     this.#keys = keys
+    this.#limit = Math.min(threads, MAX_THREADS)
     this.#own = new OwnThread(keys, this.#shelf)
+    this.#ownBytes = ownBytes
+    this.#start = start
   }
 
   allocate(size: number): Buffer {
@@ -48,22 +67,46 @@ export class JudgePool implements Judges {
   }
 
   async close(): Promise<void> {
-    this.#works = false
-    await Promise.all(this.#threads.splice(0).map(async ({worker}) => worker.terminate()))
+    this.#isClosed = true
+    const threads = this.#threads.splice(0)
+    const given = [...threads.map(({busy}) => busy), ...this.#queue.splice(0)]
+    for (const waiting of given) waiting?.reject(new InterruptedError())
+    await Promise.all(threads.map(async ({worker}) => worker.terminate()))
     await this.#own.close()
     this.#shelf.clear()
   }
 
   async judge(task: JudgeTask): Promise<PackfileVerdict> {
-    this.#ownBytes += task.bytes.length
-    if (!this.#works || this.#ownBytes <= OWN_BYTES) return this.#own.judge(task)
+    if (this.#isClosed) throw new InterruptedError()
+    this.#ownBytes -= task.bytes.length
+    if (this.#limit === 0 || this.#ownBytes >= 0) return this.#own.judge(task)
     return new Promise((resolve, reject) => {
       this.#queue.push({reject, resolve, task})
       this.#next()
     })
   }
 
+  #add(): Thread | undefined {
+    if (this.#threads.length >= this.#limit) return undefined
+    let worker: JudgeWorker
+    try {
+      worker = this.#start(this.#keys)
+    } catch {
+      this.#limit = this.#threads.length
+      return undefined
+    }
+
+    const thread: Thread = {busy: undefined, worker}
+    worker.on('message', (answer: WorkerAnswer) => this.#answer(thread, answer))
+    worker.on('error', (error) => this.#died(thread, error))
+    worker.on('messageerror', (error) => this.#died(thread, error))
+    worker.on('exit', (status) => this.#died(thread, new Error(`a thread ended with ${status}`)))
+    this.#threads.push(thread)
+    return thread
+  }
+
   #answer(thread: Thread, {buffer, error, verdict}: WorkerAnswer): void {
+    if (this.#isClosed) return
     this.#shelf.give(buffer)
     const {busy} = thread
     thread.busy = undefined
@@ -72,43 +115,43 @@ export class JudgePool implements Judges {
     this.#next()
   }
 
-  /** A thread that dies takes its packfile with it: the caller reads that again, perhaps. */
-  #died(thread: Thread, error: Error): void {
+  /** A thread that dies takes the bytes of its packfile with it: the caller has them again. */
+  #died(thread: Thread, cause: unknown): void {
     const at = this.#threads.indexOf(thread)
-    if (at !== -1) this.#threads.splice(at, 1)
-    thread.busy?.reject(error)
+    if (at === -1) return
+    this.#threads.splice(at, 1)
+    this.#limit -= 1
+    thread.busy?.reject(new ThreadLostError(cause))
     thread.busy = undefined
     this.#next()
   }
 
   #next(): void {
     while (this.#queue.length > 0) {
-      const thread = this.#threads.find(({busy}) => !busy) ?? this.#start()
-      if (!thread) return
+      const thread = this.#threads.find(({busy}) => !busy) ?? this.#add()
+      if (!thread && this.#threads.length > 0) return
       const waiting = this.#queue.shift()!
-      const {bytes, ...task} = waiting.task
-      thread.busy = waiting
-      const buffer = bytes.buffer as ArrayBuffer
-      const message: WorkerTask = {buffer, length: bytes.length, task}
-      thread.worker.postMessage(message, [buffer])
+      if (thread) give(thread, waiting)
+      else this.#own.judge(waiting.task).then(waiting.resolve, waiting.reject)
     }
   }
+}
 
-  #start(): Thread | undefined {
-    if (this.#threads.length >= Math.min(availableParallelism(), MAX_THREADS)) return undefined
-    const {compression, encryption, hashing, key, secret} = this.#keys
-    const workerData: JudgeKeys = {
-      compression,
-      encryption,
-      hashing,
-      key: Uint8Array.from(key),
-      secret: secret && Uint8Array.from(secret),
-    }
-    const worker = new Worker(new URL('judge-worker.js', import.meta.url), {stderr: false, workerData})
-    const thread: Thread = {busy: undefined, worker}
-    worker.on('message', (answer: WorkerAnswer) => this.#answer(thread, answer))
-    worker.on('error', (error) => this.#died(thread, error))
-    this.#threads.push(thread)
-    return thread
+function give(thread: Thread, waiting: Waiting): void {
+  const {bytes, ...task} = waiting.task
+  thread.busy = waiting
+  const buffer = bytes.buffer as ArrayBuffer
+  const message: WorkerTask = {buffer, length: bytes.length, task}
+  thread.worker.postMessage(message, [buffer])
+}
+
+function startWorker({compression, encryption, hashing, key, secret}: JudgeKeys): Worker {
+  const workerData: JudgeKeys = {
+    compression,
+    encryption,
+    hashing,
+    key: Uint8Array.from(key),
+    secret: secret && Uint8Array.from(secret),
   }
+  return new Worker(new URL('judge-worker.js', import.meta.url), {stderr: false, workerData})
 }

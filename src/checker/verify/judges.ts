@@ -1,12 +1,20 @@
+import {messageOf} from '../../errors.js'
 import {BufferShelf} from './buffer-shelf.js'
 import {type JudgeKeys, type JudgeTask, PackfileJudge, type PackfileVerdict} from './packfile-judge.js'
+
+/** The thread that judged a packfile has died, and the packfile's bytes with it: nothing is said of the packfile. */
+export class ThreadLostError extends Error {
+  constructor(cause: unknown) {
+    super(`a thread that judged a packfile died: ${messageOf(cause)}`, {cause})
+  }
+}
 
 /** Whoever judges packfiles, on this thread or others. */
 export interface Judges {
   /** Memory for a packfile that is to be judged. */
   allocate(size: number): Buffer
   close(): Promise<void>
-  /** The task's bytes are the judge's from now on. */
+  /** The task's bytes are the judge's from now on. @throws ThreadLostError | InterruptedError when it is closed first */
   judge(task: JudgeTask): Promise<PackfileVerdict>
 }
 

@@ -3,6 +3,7 @@ import type {Digest} from '../../registry/digest.js'
 import type {CheckContext, Subject} from '../context.js'
 import type {Finding, FindingDetails} from '../findings.js'
 import type {Outcome, VerifierOptions} from './outcome.js'
+import type {JudgeTask, PackfileVerdict} from './packfile-judge.js'
 
 import {hasCode, isNotFound, messageOf} from '../../errors.js'
 import {decodeLock, MAX_LOCK_BYTES} from '../../kloset/lock.js'
@@ -12,6 +13,7 @@ import {checkContent} from '../content-check.js'
 import {detailsOf} from '../context.js'
 import {actualOf, factsOf, finding} from '../failures.js'
 import {checkObject} from '../object-check.js'
+import {type Judges, ThreadLostError} from './judges.js'
 import {verifyLarge} from './large-packfile.js'
 import {StateNotes} from './state-book.js'
 
@@ -58,6 +60,19 @@ export class ObjectVerifier {
     return {findings: await checkContent(subject, blob, this.#context)}
   }
 
+  /** Has a packfile judged, by another thread when the first one dies of it. There are fewer threads each time. */
+  async #judge(judges: Judges, task: JudgeTask, of: Blob & {readonly subject: Subject}): Promise<PackfileVerdict> {
+    try {
+      return await judges.judge(task)
+    } catch (error) {
+      if (!(error instanceof ThreadLostError)) throw error
+      const {bytes, failure} = await this.#read(of.subject, of)
+      // What was sound a moment ago: the next look tells.
+      if (failure && task.intact) throw error
+      return this.#judge(judges, {...task, bytes}, of)
+    }
+  }
+
   async #lock(subject: Subject, blob: Blob, codec: Codec): Promise<Finding[]> {
     const findings = await checkContent(subject, blob, this.#context)
     if (findings.length > 0 || blob.size > MAX_LOCK_BYTES) return findings
@@ -88,7 +103,7 @@ export class ObjectVerifier {
       if (failure && failure.kind !== 'digest-mismatch') return {findings: [failure]}
       if (failure) return this.#remainsOf(subject, blob, bytes, [failure])
       const task = {bytes, data: tier === 'data', digest: blob.digest, intact: true, mac: subject.mac!}
-      const verdict = await judges.judge(task)
+      const verdict = await this.#judge(judges, task, {...blob, subject})
       if (verdict.isMapped || verdict.findings.every(({severity}) => severity !== 'error')) {
         return {findings: verdict.findings, lost: verdict.lost, verdict}
       }
@@ -97,7 +112,8 @@ export class ObjectVerifier {
       const placed = await this.#options.placed(subject.mac!)
       if (!placed) return {findings: verdict.findings, verdict}
       const again = await this.#read(subject, blob)
-      const second = await judges.judge({...task, bytes: again.bytes, intact: false, placed})
+      const rest = {...task, bytes: again.bytes, intact: false, placed}
+      const second = await this.#judge(judges, rest, {...blob, subject})
       return {findings: [...verdict.findings, ...second.findings], lost: second.lost, verdict}
     })
   }
@@ -149,14 +165,15 @@ export class ObjectVerifier {
   }
 
   async #remainsOf(
-    {mac}: Subject,
-    {digest}: Blob,
+    subject: Subject,
+    blob: Blob,
     bytes: Buffer,
     findings: readonly Finding[],
   ): Promise<Omit<Outcome, 'digest' | 'size'>> {
     const {judges, placed: ask, tier} = this.#options
-    const placed = await ask(mac!)
-    const verdict = await judges!.judge({bytes, data: tier === 'data', digest, intact: false, mac: mac!, placed})
+    const mac = subject.mac!
+    const task = {bytes, data: tier === 'data', digest: blob.digest, intact: false, mac, placed: await ask(mac)}
+    const verdict = await this.#judge(judges!, task, {...blob, subject})
     return {findings: [...findings, ...verdict.findings], lost: verdict.isMapped ? verdict.lost : undefined, verdict}
   }
 

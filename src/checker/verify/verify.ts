@@ -22,6 +22,7 @@ import {Failures, finding} from '../failures.js'
 import {isDamage} from '../findings.js'
 import {Tally} from '../summary.js'
 import {TagTable} from '../tag-table.js'
+import {Budget} from './budget.js'
 import {ByteBudget} from './byte-budget.js'
 import {configFindings, lookAtConfig} from './config-look.js'
 import {StoreInside} from './inside.js'
@@ -279,10 +280,8 @@ export class Verify implements AsyncIterable<Finding> {
   }
 
   async *#packfiles(verifier: ObjectVerifier): AsyncGenerator<Finding> {
-    const {concurrency = DEFAULT_CONCURRENCY, maxBytes} = this.#options
-    // A budget in bytes is gone over by what is under way when it ends.
-    const atOnce = maxBytes === undefined ? concurrency : Math.min(concurrency, 2)
-    for await (const [subject, outcome] of this.#objects('packfile', verifier, atOnce)) {
+    const {concurrency = DEFAULT_CONCURRENCY} = this.#options
+    for await (const [subject, outcome] of this.#objects('packfile', verifier, concurrency)) {
       this.#inside?.note(outcome)
       yield* this.#tell(subject, outcome)
       yield* this.#lostStates(subject, outcome)
@@ -304,18 +303,20 @@ export class Verify implements AsyncIterable<Finding> {
   }
 
   /** Packfiles in their order, until the budget ends. */
-  *#planned(): Generator<Subject> {
-    const {clock = systemClock, maxBytes = Infinity, maxDuration = Infinity} = this.#options
+  async *#planned(): AsyncGenerator<Subject> {
+    const {clock = systemClock, maxBytes = Infinity, maxDuration = Infinity, signal} = this.#options
     const {order} = this.#plan!
+    const repository = this.#repository
+    const budget = new Budget({clock, maxBytes, maxDuration, repository, signal, started: this.#started})
     for (const [number, index] of order.entries()) {
-      const isOver = this.#tally.bytes.packfile >= maxBytes || clock.now() - this.#started >= maxDuration
-      // One at least: who comes back every night gets through.
-      if (isOver && number > 0) {
-        this.#left = order.length - number
-        return
+      const subject = this.#tags.subject(index)!
+      if (await budget.admits(subject.tag)) {
+        yield subject
+        continue
       }
 
-      yield this.#tags.subject(index)!
+      this.#left = order.length - number
+      return
     }
   }
 

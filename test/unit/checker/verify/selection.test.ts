@@ -78,4 +78,29 @@ describe('what verify looks at', () => {
     const {summary} = await collectVerify(repository, {clock: TEST_CLOCK, concurrency: 1, maxDuration: 0})
     expect([summary.left, exitCodeOf(summary)]).to.deep.equal([4, 75])
   })
+
+  it('goes over a budget in bytes by a part of one packfile, however many are under way', async () => {
+    const {repository} = await storeWithPackfiles(9)
+    const sizes = new Set<number>()
+    for await (const tag of repository.tags()) {
+      if (!tag.startsWith('packfiles-')) continue
+      const {bytes} = await repository.manifests.get(tag)
+      sizes.add((JSON.parse(bytes.toString()) as {layers: {size: number}[]}).layers[0]!.size)
+    }
+
+    const [size, ...others] = [...sizes]
+    expect(others, 'packfiles of one size').to.deep.equal([])
+    for (const [maxBytes, begun] of [
+      [0, 1],
+      [1, 1],
+      [size!, 1],
+      [size! + 1, 2],
+      [4 * size! - 1, 4],
+      [9 * size!, 9],
+    ] as const) {
+      const {summary} = await collectVerify(repository, {clock: TEST_CLOCK, concurrency: 16, maxBytes})
+      expect(summary.left, String(maxBytes)).to.equal(9 - begun)
+      expect(exitCodeOf(summary), String(maxBytes)).to.equal(begun === 9 ? 0 : 75)
+    }
+  })
 })
