@@ -1,5 +1,6 @@
 import {type Interfaces, run} from '@oclif/core'
 
+import {dropWebGlobals} from '../util/web-globals.js'
 import {type Failure, failureOf} from './failure.js'
 import {ClosedPipeError, flushStdout, guardStdout} from './output.js'
 
@@ -13,6 +14,7 @@ export async function main(
   argv: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
   guardStdout()
+  dropWebGlobals()
   let thrown: unknown
   try {
     await run([...argv], options)

@@ -1,5 +1,6 @@
 import {fstatSync} from 'node:fs'
 
+import {dropWebGlobals} from '../util/web-globals.js'
 import {toRpcError} from './failures.js'
 import {Session} from './h2/session.js'
 import {RpcServer} from './rpc/server.js'
@@ -59,14 +60,6 @@ export function runPlugin(): void {
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => leave('the plugin was told to end', 143))
   process.on('SIGHUP', () => leave('the plugin was told to end', 129))
-}
-
-/**
- * Node loads its whole fetch when one of these is looked at, which axios does to find out what there is: some 20 ms of
- * every start. Requests go over node:http.
- */
-function dropWebGlobals(): void {
-  for (const name of ['FormData', 'Headers', 'Request', 'Response', 'fetch']) Reflect.deleteProperty(globalThis, name)
 }
 
 function isPipe(fd: number): boolean {

@@ -1,44 +1,38 @@
-import {pipeline, type Readable, Transform, type TransformCallback} from 'node:stream'
+import type {Readable} from 'node:stream'
 
 import type {Descriptor} from './descriptor.js'
 
 import {IntegrityError} from '../errors.js'
+import {Relay} from '../util/relay.js'
 import {algorithmOf, Digester} from './digest.js'
 
 /**
- * Passes bytes through and fails instead of ending when their count or digest is not the descriptor's.
- * A byte too many fails at once: a hostile peer cannot stream for ever. A size of -1 is not checked.
+ * Fails instead of ending when the number of bytes or their digest is not the descriptor's. A byte too many fails at
+ * once: a hostile peer cannot stream for ever. A size of -1 is not checked.
  */
-export class VerifyStream extends Transform {
+class Verified extends Relay {
   readonly #digester: Digester
   readonly #target: Descriptor
 
-  constructor(target: Descriptor) {
-    super({highWaterMark: 1024 * 1024})
+  constructor(source: Readable, target: Descriptor) {
+    super(source, {highWaterMark: 1024 * 1024})
     this.#target = target
     this.#digester = new Digester(algorithmOf(target.digest))
   }
 
-  override _flush(callback: TransformCallback): void {
-    const {digest, size} = this.#target
-    if (size >= 0 && this.#digester.size !== size) {
-      callback(sizeMismatch(this.#target, this.#digester.size))
-      return
-    }
-
-    const actual = this.#digester.value()
-    callback(
-      actual === digest
-        ? null
-        : new IntegrityError(`content of ${digest} has digest ${actual}`, {facts: {actual, expected: digest}}),
-    )
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+  protected override accept(chunk: Buffer): Buffer {
     this.#digester.update(chunk)
     const {size} = this.#target
-    if (size >= 0 && this.#digester.size > size) callback(sizeMismatch(this.#target, this.#digester.size))
-    else callback(null, chunk)
+    if (size >= 0 && this.#digester.size > size) throw sizeMismatch(this.#target, this.#digester.size)
+    return chunk
+  }
+
+  protected override finish(): undefined {
+    const {digest, size} = this.#target
+    if (size >= 0 && this.#digester.size !== size) throw sizeMismatch(this.#target, this.#digester.size)
+    const actual = this.#digester.value()
+    if (actual === digest) return
+    throw new IntegrityError(`content of ${digest} has digest ${actual}`, {facts: {actual, expected: digest}})
   }
 }
 
@@ -51,7 +45,5 @@ function sizeMismatch({digest, size}: Descriptor, actual: number): IntegrityErro
 
 /** The same bytes, verified. Destroying the result destroys `source`, and an error of either reaches the reader. */
 export function verified(source: Readable, target: Descriptor): Readable {
-  const verifier = new VerifyStream(target)
-  // The callback is empty on purpose: pipeline has already destroyed the verifier with the error, and its reader sees it.
-  return pipeline(source, verifier, () => {}) as unknown as Readable
+  return new Verified(source, target)
 }

@@ -1,59 +1,50 @@
-import {pipeline, type Readable, Transform, type TransformCallback} from 'node:stream'
+import type {Readable} from 'node:stream'
 
 import type {ContentSource} from '../../util/content-source.js'
 import type {Descriptor} from '../descriptor.js'
 
 import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
+import {Relay} from '../../util/relay.js'
 import {algorithmOf, Digester} from '../digest.js'
 
 /**
  * Holds every chunk back until the next one is there, and the last one until size and digest are known to be right:
  * a source that is not what it says never gets as far as being complete at the registry.
  */
-class SendCheck extends Transform {
+class SendCheck extends Relay {
   /** None for a source that proves its digest itself, by not ending when it is wrong. */
   readonly #digester: Digester | undefined
   #held: Buffer | undefined
   #size = 0
   readonly #target: Descriptor
 
-  constructor(target: Descriptor, {isProven}: {readonly isProven: boolean}) {
-    super({highWaterMark: 256 * 1024})
+  constructor(source: Readable, target: Descriptor, {isProven}: {readonly isProven: boolean}) {
+    super(source, {highWaterMark: 256 * 1024})
     this.#target = target
     this.#digester = isProven ? undefined : new Digester(algorithmOf(target.digest))
   }
 
-  override _flush(callback: TransformCallback): void {
-    const error = this.#digester
-      ? mismatch(this.#digester, this.#target)
-      : this.#size === this.#target.size
-        ? undefined
-        : wrongSize(this.#target, this.#size)
-    if (error) callback(error)
-    else callback(null, this.#held)
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+  protected override accept(chunk: Buffer): Buffer | undefined {
     this.#digester?.update(chunk)
     this.#size += chunk.length
-    if (this.#size > this.#target.size) {
-      callback(wrongSize(this.#target, this.#size))
-      return
-    }
-
+    if (this.#size > this.#target.size) throw wrongSize(this.#target, this.#size)
     const held = this.#held
     this.#held = chunk
-    callback(null, held)
+    return held
+  }
+
+  protected override finish(): Buffer | undefined {
+    if (this.#size !== this.#target.size) throw wrongSize(this.#target, this.#size)
+    const error = this.#digester && mismatch(this.#digester, this.#target)
+    if (error) throw error
+    return this.#held
   }
 }
 
 /** The same source, whose streams fail with `IntegrityError` rather than end when the bytes are not `target`'s. */
 export function checkedSource(source: ContentSource, target: Descriptor): ContentSource {
   const isProven = source.proves === target.digest
-  return {
-    open: () => pipeline(source.open(), new SendCheck(target, {isProven}), () => {}) as unknown as Readable,
-    size: target.size,
-  }
+  return {open: () => new SendCheck(source.open(), target, {isProven}), size: target.size}
 }
 
 /** One piece of a source on its way. */

@@ -1,0 +1,50 @@
+import {finished, Readable} from 'node:stream'
+
+/**
+ * Hands on what another stream brings, looked at on its way: what a Transform behind a pipe does, without the second
+ * buffer and the turns in between, which cost more than the look at large pieces.
+ * It reads only as fast as it is read. An error of the source, or its end before it was over, is its own error; when it
+ * is destroyed, so is the source.
+ */
+export abstract class Relay extends Readable {
+  readonly #source: Readable
+
+  constructor(source: Readable, {highWaterMark}: {readonly highWaterMark: number}) {
+    super({highWaterMark})
+    this.#source = source
+    source.pause()
+    source.on('data', (chunk: Buffer) => this.#attempt(() => this.accept(chunk)))
+    finished(source, {writable: false}, (error) => {
+      if (error) this.destroy(error)
+      else if (this.#attempt(() => this.finish())) this.push(null)
+    })
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#source.destroy()
+    callback(error)
+  }
+
+  override _read(): void {
+    this.#source.resume()
+  }
+
+  /** @returns what goes on now. @throws to end the stream with that error */
+  protected abstract accept(chunk: Buffer): Buffer | undefined
+
+  /** Called when all is in. @returns the last of what goes on. @throws to end the stream with that error */
+  protected abstract finish(): Buffer | undefined
+
+  /** @returns whether it went well */
+  #attempt(step: () => Buffer | undefined): boolean {
+    if (this.destroyed) return false
+    try {
+      const bytes = step()
+      if (bytes && bytes.length > 0 && !this.push(bytes)) this.#source.pause()
+      return true
+    } catch (error) {
+      this.destroy(error as Error)
+      return false
+    }
+  }
+}
