@@ -45,6 +45,8 @@ export const SEVERITIES = {
   'manifest-unusual': 'warning',
   /** The object is not the one that its tag names. */
   'name-mismatch': 'error',
+  /** An earlier run found it sound; it is not there any more, and no state says that it was deleted. */
+  'object-gone': 'error',
   /** Deleted by maintenance: it goes when the time of grace is over. */
   'packfile-coloured': 'info',
   /** No state knows it: a backup under way, one that was broken off, or a state that was lost. */

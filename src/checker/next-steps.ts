@@ -56,6 +56,15 @@ const SIZES: Step = {
   text: 'Let `repair plan` write the sizes that manifests lack, before copying the store with other tools.',
 }
 
+const BRING: Step = {
+  order: 48,
+  text: 'Bring back what is gone from a copy that has it: `copy MIRROR STORE` adds what the store has not.',
+}
+const ACCEPT: Step = {
+  order: 78,
+  text: 'When what is gone was meant to go, say so once: `verify --resume LEDGER --accept-gone`.',
+}
+
 const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'blob-corrupt': [LOOK_ELSEWHERE, REPAIR],
   'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
@@ -72,6 +81,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'manifest-malformed': [LOOK_ELSEWHERE, REPAIR],
   'manifest-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, REPAIR],
   'name-mismatch': [LOOK_ELSEWHERE, REPAIR],
+  'object-gone': [STOP_GC, BRING, ACCEPT],
   'packfile-unreadable': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'reference-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
   'shared-digest': [SHARED],

@@ -17,6 +17,7 @@ import {collect} from '../util/collect.js'
 import {detailsOf, type Subject} from './context.js'
 import {actualOf, finding} from './failures.js'
 import {KeyTable} from './key-table.js'
+import {StateNames} from './state-names.js'
 import {readState, type StateFacts} from './state-read.js'
 
 /** What plakar's maintenance waits before it removes what it has coloured. @see plakar subcommands/maintenance */
@@ -42,16 +43,25 @@ export interface ReferenceContext extends LockContext {
 export async function* checkReferences(context: ReferenceContext): AsyncGenerator<Finding> {
   const {concurrency, onState, scan} = context
   const book = new PackfileBook()
+  const names = new StateNames()
   let isWhole = true
-  const states = pMapIterable(scan.listed('state'), async (one) => readOne(one, context), {
-    concurrency: Math.min(concurrency, MAX_STATES_AT_ONCE),
-  })
-  for await (const {facts, findings} of states) {
+  const states = pMapIterable(
+    scan.listed('state'),
+    async (one) => ({...(await readOne(one, context)), mac: one.subject.mac!}),
+    {
+      concurrency: Math.min(concurrency, MAX_STATES_AT_ONCE),
+    },
+  )
+  for await (const {facts, findings, mac} of states) {
     onState()
-    if (facts) book.add(facts)
-    else isWhole = false
+    if (facts) {
+      book.add(facts)
+      names.note(mac, facts.name)
+    } else isWhole = false
     yield* findings
   }
+
+  yield* names.findings((tag) => scan.isListed(tag))
 
   yield* missing(book, context)
   yield* coloured(book, context)

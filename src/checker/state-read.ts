@@ -10,11 +10,14 @@ import {readObjectManifest} from '../kloset/object-manifest.js'
 import {readStateStream} from '../kloset/state.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
 import {MacList} from './mac-list.js'
+import {OwnName} from './state-names.js'
 
 /** What a state says of packfiles. */
 export interface StateFacts {
   readonly coloured: readonly {readonly mac: Mac; readonly when: Timestamp}[]
   readonly known: Iterable<Mac>
+  /** The state that it says it is; none when it says nothing of it. */
+  readonly name: Mac | undefined
   readonly removed: Iterable<Mac>
   readonly uncoloured: Iterable<Mac>
 }
@@ -55,6 +58,11 @@ class FactCollector implements StateFacts {
   readonly known = new MacList()
   readonly removed = new MacList()
   readonly uncoloured = new MacList()
+  readonly #name = new OwnName()
+
+  get name(): Mac | undefined {
+    return this.#name.value
+  }
 
   take(entry: StateEntry): void {
     switch (entry.kind) {
@@ -71,6 +79,7 @@ class FactCollector implements StateFacts {
 
       case 'packfile': {
         this.known.add(entry.packfile)
+        this.#name.note(entry.state)
         break
       }
 

@@ -16,6 +16,11 @@ const MAX_LIST_BYTES = 256 * 1024 * 1024
 
 /** What `verify` looks at, how long, and what it remembers. */
 export const selectionFlags = {
+  'accept-gone': Flags.boolean({
+    dependsOn: ['resume'],
+    description: 'take what the ledger knows and is not there any more as meant to be gone: it is not told again',
+    helpGroup: BUDGET,
+  }),
   'from-file': Flags.string({
     description: 'only the packfiles in this list, MACs or tags, one a line; - for standard input',
     helpGroup: WHAT,

@@ -36,11 +36,12 @@ function snapshotRows({snapshots}: VerifySummary): string[][] {
 
 function ledgerRows({ledger}: VerifySummary): string[][] {
   if (!ledger) return []
-  const {ignoredLines, never, oldest, sound, standing} = ledger
+  const {gone, ignoredLines, never, oldest, sound, standing} = ledger
   const since = oldest === undefined ? '' : `, the longest ago on ${oldest}`
   return [
     ['ledger', `${humanCount(sound)} packfiles were found sound${since}; ${humanCount(never)} never yet`],
     ...(standing > 0 ? [['', `${humanCount(standing)} objects were found damaged and not found sound since`]] : []),
+    ...(gone > 0 ? [['', `${humanCount(gone)} objects have gone since, and nothing says why`]] : []),
     ...(ignoredLines > 0 ? [['', `${humanCount(ignoredLines)} lines of it could not be read`]] : []),
   ]
 }

@@ -47,8 +47,28 @@ export class LedgerKeeper {
     if (records.length > 0) await this.#ledger?.add(...records)
   }
 
-  /** Notes what a look at an object came to, unless it came to nothing. */
-  async note({tag}: Subject, {digest, findings, size}: Outcome): Promise<void> {
+  /** Notes that an object is rightly not there any more. */
+  async gone(tag: string): Promise<void> {
+    await this.#write({at: this.#now(), result: 'gone', tag, tier: this.#tier})
+  }
+
+  /** What the ledger says of objects that it knows as sound, and of which nothing bad is known. */
+  *known(): Generator<{readonly isOrphan: boolean; readonly soundAt: number; readonly tag: string}> {
+    for (const tag of this.#ledger?.known() ?? []) {
+      const {bad, good, isOrphan} = this.#ledger!.of(tag)!
+      if (!bad && !this.#bad.has(tag)) yield {isOrphan, soundAt: Math.max(0, ...Object.values(good)), tag}
+    }
+  }
+
+  /**
+   * Notes what a look at an object came to, unless it came to nothing.
+   * @param options `isOrphan` when no state knows the packfile
+   */
+  async note(
+    {tag}: Subject,
+    {digest, findings, size}: Outcome,
+    {isOrphan = false}: {readonly isOrphan?: boolean} = {},
+  ): Promise<void> {
     const undecided = findings.some((found) => isGap(found) || found.kind === 'manifest-missing')
     if (undecided || findings.some(({kind}) => kind === 'unknown-version')) return
     const kinds = [...new Set(findings.filter((found) => isDamage(found)).map(({kind}) => kind))]
@@ -57,6 +77,7 @@ export class LedgerKeeper {
       at: this.#now(),
       digest,
       kinds: kinds.length > 0 ? kinds : undefined,
+      orphan: isOrphan ? true : undefined,
       result,
       size,
       tag,
@@ -92,8 +113,11 @@ export class LedgerKeeper {
     }
   }
 
-  /** What the ledger says of the store's packfiles now. */
-  summary(tags: TagTable): LedgerSummary | undefined {
+  /**
+   * What the ledger says of the store's packfiles now.
+   * @param gone objects that are not there any more, and nothing says why
+   */
+  summary(tags: TagTable, gone: number): LedgerSummary | undefined {
     const ledger = this.#ledger
     if (!ledger) return undefined
     let never = 0
@@ -111,6 +135,7 @@ export class LedgerKeeper {
     }
 
     return {
+      gone,
       ignoredLines: ledger.ignored,
       never,
       oldest: sound > 0 ? new Date(oldest).toISOString() : undefined,

@@ -16,7 +16,9 @@ export interface LedgerRecord {
   readonly digest?: Digest | undefined
   /** Kinds of finding, when it was bad. */
   readonly kinds?: readonly string[] | undefined
-  /** `gone`: it was bad, and is rightly not there any more. */
+  /** Of a packfile: no state knew it then. */
+  readonly orphan?: boolean | undefined
+  /** `gone`: it is rightly not there any more. */
   readonly result: 'bad' | 'gone' | 'good'
   readonly size?: number | undefined
   readonly tag: string
@@ -29,6 +31,8 @@ export interface ObjectRecord {
   bad: LedgerRecord | undefined
   /** When it was last found sound, in milliseconds since the epoch, by tier. */
   readonly good: Partial<Record<Tier, number>>
+  /** Of a packfile: when it was looked at last, no state knew it. */
+  isOrphan: boolean
 }
 
 /** Numbers of a ledger, by tier: what was found sound in a deeper one counts as well. Times in milliseconds. */
@@ -111,6 +115,11 @@ export class Ledger {
     await this.#file.close()
   }
 
+  /** The tag of every object that it knows of. */
+  known(): Iterable<string> {
+    return this.#objects.keys()
+  }
+
   of(tag: string): ObjectRecord | undefined {
     return this.#objects.get(tag)
   }
@@ -175,13 +184,15 @@ export class Ledger {
   }
 
   #take(record: LedgerRecord): void {
-    const {at, result, tag, tier} = record
+    const {at, orphan, result, tag, tier} = record
     this.#newest = Math.max(this.#newest, Date.parse(at))
     let known = this.#objects.get(tag)
     if (!known) {
-      known = {bad: undefined, good: {}}
+      known = {bad: undefined, good: {}, isOrphan: false}
       this.#objects.set(tag, known)
     }
+
+    if (result !== 'gone') known.isOrphan = orphan === true
 
     switch (result) {
       case 'bad': {
@@ -205,7 +216,7 @@ export class Ledger {
 
 function recordOf(json: unknown): LedgerRecord | undefined {
   if (!isObject(json)) return undefined
-  const {at, digest, kinds, result, size, tag, tier} = json
+  const {at, digest, kinds, orphan, result, size, tag, tier} = json
   if (!isString(at) || Number.isNaN(Date.parse(at)) || !isString(tag) || !isString(tier) || !isTier(tier)) {
     return undefined
   }
@@ -215,6 +226,7 @@ function recordOf(json: unknown): LedgerRecord | undefined {
     at,
     digest: isString(digest) && isDigest(digest) ? digest : undefined,
     kinds: isStringArray(kinds) ? kinds : undefined,
+    orphan: orphan === true ? true : undefined,
     result,
     size: isCount(size) ? size : undefined,
     tag,

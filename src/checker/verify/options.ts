@@ -17,6 +17,8 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions extends CallOptions, Selection {
+  /** What the ledger knows and nobody is known to have deleted is meant to be gone: it is not told again. */
+  readonly acceptGone?: boolean | undefined
   readonly clock?: Clock | undefined
   /** Requests at the same time. Default 16. */
   readonly concurrency?: number | undefined

@@ -5,11 +5,13 @@ import type {Timestamp} from '../../kloset/timestamp.js'
 import {BLOB_TYPES} from '../../kloset/blob-type.js'
 import {macFromBytes, macToBytes} from '../../kloset/mac.js'
 import {KeyTable} from '../key-table.js'
+import {OwnName, StateNames} from '../state-names.js'
 
 const KNOWN = 1
 const REMOVED = 2
 const COLOURED = 4
 const UNCOLOURED = 8
+const DELETED_SNAPSHOT = 16
 
 const PACKFILE_AT = 37
 
@@ -25,6 +27,8 @@ export interface Reach {
 export class StateNotes {
   readonly flags = new Map<Mac, number>()
   hasDeletes = false
+  /** What the state says that it is. */
+  readonly name = new OwnName()
   readonly reaches = new Map<string, number>()
   readonly times = new Map<Mac, Timestamp>()
   #lastEnd = 0
@@ -41,6 +45,7 @@ export class StateNotes {
     switch (entry.kind) {
       case 'coloured': {
         if (entry.type === BLOB_TYPES.packfile) this.#mark(entry.mac, COLOURED)
+        else if (entry.type === BLOB_TYPES.snapshot) this.#mark(entry.mac, DELETED_SNAPSHOT)
         break
       }
 
@@ -58,6 +63,7 @@ export class StateNotes {
 
       case 'packfile': {
         this.#mark(entry.packfile, KNOWN)
+        this.name.note(entry.state)
         this.times.set(entry.packfile, entry.timestamp)
         break
       }
@@ -99,6 +105,7 @@ export class StateBook {
   hasDeletes = false
   /** False when a state could not be read: what it says is missing here. */
   isWhole = true
+  readonly names = new StateNames()
   readonly #reaches: (Reach | undefined)[] = []
   readonly #table = new KeyTable(32)
   readonly #times: (Timestamp | undefined)[] = []
@@ -106,6 +113,7 @@ export class StateBook {
   /** Takes in what a state says that was proven. */
   add(state: Mac, notes: StateNotes): void {
     this.hasDeletes ||= notes.hasDeletes
+    this.names.note(state, notes.name.value)
     for (const [mac, flags] of notes.flags) {
       const {index} = this.#table.add(macToBytes(mac))
       const known = this.#table.flags(index)
@@ -125,6 +133,12 @@ export class StateBook {
     for (let index = 0; index < this.#table.size; index++) {
       if (this.#isExpected(index)) yield macFromBytes(this.#table.key(index))
     }
+  }
+
+  /** Whether a state says that a snapshot is deleted. */
+  isDeletedSnapshot(snapshot: Mac): boolean {
+    const index = this.#table.indexOf(macToBytes(snapshot))
+    return index !== undefined && Math.floor(this.#table.flags(index) / DELETED_SNAPSHOT) % 2 === 1
   }
 
   isExpected(packfile: Mac): boolean {

@@ -3,6 +3,8 @@ import type {Tier} from './tier.js'
 
 /** What a ledger says of a store's packfiles in a tier. */
 export interface LedgerSummary {
+  /** Objects that were found sound earlier, are not there any more, and of which nothing says that they were deleted. */
+  readonly gone: number
   /** Lines that could not be read: they were cut short when they were written. */
   readonly ignoredLines: number
   /** Packfiles of the store that were never found sound in this tier. */

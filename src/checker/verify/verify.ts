@@ -7,7 +7,7 @@ import type {Finding} from '../findings.js'
 import type {VerifyOptions, VerifyProgress} from './options.js'
 import type {VerifySummary} from './summary.js'
 
-import {isNotFound, KlosetOciError} from '../../errors.js'
+import {KlosetOciError} from '../../errors.js'
 import {formatUuid} from '../../kloset/configuration.js'
 import {ENVELOPE_BYTES} from '../../kloset/envelope.js'
 import {LOCK_TTL_MS} from '../../kloset/lock.js'
@@ -19,9 +19,10 @@ import {ContentKeys} from '../content-keys.js'
 import {type CheckContext, detailsOf, type Subject} from '../context.js'
 import {codecOf} from '../decoder.js'
 import {Failures, finding} from '../failures.js'
-import {isDamage} from '../findings.js'
+import {isDamage, isGap} from '../findings.js'
 import {Tally} from '../summary.js'
 import {TagTable} from '../tag-table.js'
+import {type AbsentContext, GoneObjects, missingPackfiles} from './absent.js'
 import {Budget} from './budget.js'
 import {ByteBudget} from './byte-budget.js'
 import {configFindings, lookAtConfig} from './config-look.js'
@@ -79,11 +80,18 @@ export class Verify implements AsyncIterable<Finding> {
   #summary: undefined | VerifySummary
   readonly #tags = new TagTable()
   readonly #tally = new Tally()
+  #unexplained = 0
   readonly #verified = {bytes: 0, objects: 0}
+  #withKeys = false
 
   constructor(repository: Repository, options: VerifyOptions = {}) {
     this.#options = options
     this.#repository = repository
+  }
+
+  /** Whether every state was read and proven: what none knows, nobody needs. */
+  get #canTell(): boolean {
+    return this.#withKeys && this.#book.isWhole
   }
 
   /** What it came to, once the findings have been read to their end. */
@@ -110,7 +118,7 @@ export class Verify implements AsyncIterable<Finding> {
     const summary = this.#tally.summary(true)
     this.#summary = {
       ...summary,
-      ledger: this.#keeper.summary(this.#tags),
+      ledger: this.#keeper.summary(this.#tags, this.#unexplained),
       left: this.#left,
       repositoryId,
       skipped: {sound: this.#plan?.sound ?? 0, unasked: this.#plan?.unasked ?? 0},
@@ -142,6 +150,18 @@ export class Verify implements AsyncIterable<Finding> {
       repository: this.#repository,
       signal: this.#options.signal,
     }
+  }
+
+  /** What the ledger knows and is not there any more. */
+  async *#gone(context: AbsentContext): AsyncGenerator<Finding> {
+    const accept = this.#options.acceptGone ?? false
+    const gone = new GoneObjects(context, {accept, canTell: this.#canTell})
+    yield* gone
+    this.#unexplained = gone.unexplained
+    if (gone.undecided === 0) return
+    this.#tally.notChecked.push(
+      `whether maintenance has deleted ${gone.undecided} packfiles that the ledger knows and that are there no more: the states say so, and not all were read`,
+    )
   }
 
   /** Tags without a manifest, held against the list once more. */
@@ -226,33 +246,15 @@ export class Verify implements AsyncIterable<Finding> {
   /** Whether an object that was damaged may rightly be gone: every state can be read, and none needs it. */
   #mayBeGone(tag: string): boolean {
     const meaning = meaningOf(tag)
-    if (meaning.kind !== 'object' || !this.#book.isWhole) return false
+    if (meaning.kind !== 'object' || !this.#canTell) return false
     return meaning.resource !== 'packfile' || !this.#book.isExpected(meaning.mac)
   }
 
   /** Packfiles that states need and that have no tag. */
-  async *#missing({failures}: CheckContext): AsyncGenerator<Finding> {
-    const {signal} = this.#options
-    for (const mac of this.#book.expected()) {
-      const tag = tagOf('packfile', mac)
-      if (this.#tags.hasTag(tag)) continue
-      const details = detailsOf({mac, resource: 'packfile', tag})
-      try {
-        await this.#repository.manifests.resolve(tag, {signal})
-        failures.succeeded()
-      } catch (error) {
-        if (isNotFound(error)) {
-          const missing = finding('tag-missing', `${tag}: a state needs it and it has no tag`, details)
-          await this.#keeper.bad(tag, missing.kind)
-          if (!this.#inside?.hold({finding: missing, packfile: mac})) yield missing
-        } else {
-          yield failures.failed(error, tag, details)
-        }
-
-        continue
-      }
-
-      yield finding('list-incomplete', `${tag}: is there and is not in the tag list`, details)
+  async *#missing(context: AbsentContext): AsyncGenerator<Finding> {
+    if (!this.#withKeys) return
+    for await (const found of missingPackfiles(context)) {
+      if (isGap(found) || !this.#inside?.hold({finding: found, packfile: packfileOf(found)})) yield found
     }
   }
 
@@ -273,7 +275,8 @@ export class Verify implements AsyncIterable<Finding> {
       this.#verified.bytes += outcome.size
       this.#verified.objects += 1
       if (outcome.config) this.#configBlobs.note(outcome.config, subject.tag)
-      await this.#keeper.note(subject, outcome)
+      const isOrphan = resource === 'packfile' && this.#canTell && !this.#book.knows(subject.mac!)
+      await this.#keeper.note(subject, outcome, {isOrphan})
       this.#report()
       yield [subject, outcome]
     }
@@ -336,6 +339,7 @@ export class Verify implements AsyncIterable<Finding> {
     if (choice.finding) yield choice.finding
     if (choice.reason !== undefined) this.#tally.notChecked.push(`MACs and everything inside objects: ${choice.reason}`)
     const withKeys = keys && covers(tier, 'mac')
+    this.#withKeys = withKeys === true
     const context: CheckContext = {
       ...base,
       keys: withKeys
@@ -374,12 +378,21 @@ export class Verify implements AsyncIterable<Finding> {
       yield* this.#packfiles(verifier)
       // Their memory is needed for what follows.
       await judges?.close()
-      if (withKeys) yield* this.#missing(context)
+      const absent = {
+        book: this.#book,
+        failures: context.failures,
+        keeper: this.#keeper,
+        repository: this.#repository,
+        signal: this.#options.signal,
+        tags: this.#tags,
+      }
+      yield* this.#missing(absent)
       yield* this.#judgeGhosts()
       yield* this.#configBlobs.check(context)
       if (tier === 'data' && this.#keeper.suspectsSnapshots) inside?.suspect()
       yield* this.#settle()
-      yield* this.#keeper.standing(this.#tags, (tag) => (withKeys ? this.#mayBeGone(tag) : false))
+      yield* this.#gone(absent)
+      yield* this.#keeper.standing(this.#tags, (tag) => this.#mayBeGone(tag))
     } finally {
       await inside?.close()
       await judges?.close()
@@ -409,6 +422,11 @@ export class Verify implements AsyncIterable<Finding> {
       if (outcome.notes) this.#book.add(subject.mac!, outcome.notes)
       else this.#book.isWhole = false
       yield* this.#tell(subject, outcome)
+    }
+
+    for (const misnamed of this.#book.names.findings((tag) => this.#tags.hasTag(tag))) {
+      await this.#keeper.bad(misnamed.tag!, misnamed.kind)
+      yield misnamed
     }
   }
 

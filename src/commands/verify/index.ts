@@ -78,7 +78,18 @@ an encrypted store whose passphrase is not given; which one it was is always sai
       const ledger = resume === undefined ? undefined : await openLedger(resume)
       try {
         const {concurrency} = flags
-        const options = {...selection, concurrency, ledger, maxAge, onProgress, secret, signal: this.signal, tier}
+        const acceptGone = flags['accept-gone']
+        const options = {
+          ...selection,
+          acceptGone,
+          concurrency,
+          ledger,
+          maxAge,
+          onProgress,
+          secret,
+          signal: this.signal,
+          tier,
+        }
         const run = verify(repository, options)
         const kept = await this.#show(run, repository.location)
         progress.stop()

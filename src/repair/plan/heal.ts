@@ -6,6 +6,7 @@ import type {StoreKeys} from '../store-keys.js'
 import type {RepairAction} from './types.js'
 
 import {hasCode, isNotFound} from '../../errors.js'
+import {isMac} from '../../kloset/mac.js'
 import {readObjectManifest} from '../../kloset/object-manifest.js'
 import {meaningOf} from '../../kloset/resource.js'
 import {ANNOTATION} from '../../registry/media-types.js'
@@ -41,8 +42,8 @@ interface Manifest {
 
 /** Finds out what is wrong with an object and what would heal it with the least change. Reads only. */
 export async function diagnose(patient: Patient, options: HealOptions): Promise<Diagnosis> {
-  const {repository, signal} = options
   const manifest = await lookAtManifest(patient, options)
+  if (holdsAnother(patient)) return diagnoseMisnamed(patient, manifest.layer, options)
   const own = manifest.layer && (await lookAtContent(patient, manifest.layer, options))
   if (own?.isSound) {
     if (manifest.isSound) return {kind: 'sound'}
@@ -53,17 +54,9 @@ export async function diagnose(patient: Patient, options: HealOptions): Promise<
   const found = await findCopy({...patient, digest: manifest.layer}, options)
   if (!found) return {kind: 'lost', layer: manifest.layer, reason: reasonOf(patient, own?.problem)}
   const {copy, origin} = found
-  const there = copy.manifest && (await hasManifest(repository, copy.manifest, copy.digest, signal))
-  const stored = copy.digest === manifest.layer ? undefined : await lookAtContent(patient, copy.digest, options)
-  if (there && (stored?.isSound ?? false)) {
-    return {action: {kind: 'retag', layer: copy.digest, manifest: copy.manifest!}, copy, kind: 'heal'}
-  }
-
-  if (stored?.isSound) {
-    return {action: {kind: 'rewrite-manifest', layer: copy.digest, size: copy.size}, copy, kind: 'heal'}
-  }
-
-  const force = (copy.digest === manifest.layer && own !== undefined) || stored !== undefined
+  const {isStored, reuse} = await reuseOf(patient, copy, manifest.layer, options)
+  if (reuse) return {action: reuse, copy, kind: 'heal'}
+  const force = (copy.digest === manifest.layer && own !== undefined) || isStored
   const action: RepairAction =
     manifest.isSound && copy.digest === manifest.layer
       ? {digest: copy.digest, force, from: origin, kind: 'put-blob'}
@@ -71,7 +64,42 @@ export async function diagnose(patient: Patient, options: HealOptions): Promise<
   return {action, copy, kind: 'heal'}
 }
 
-function reasonOf({findings}: Patient, problem: string | undefined): string {
+/** A state that is sound and lies under the tag of another one. Its own bytes are no copy of what is wanted. */
+async function diagnoseMisnamed(patient: Patient, layer: Digest | undefined, options: HealOptions): Promise<Diagnosis> {
+  const found = await findCopy({...patient, digest: undefined}, options)
+  // A mirror of the store may have the same one in its place.
+  if (!found || found.copy.digest === layer) return {kind: 'lost', layer, reason: reasonOf(patient)}
+  const {copy, origin} = found
+  const {reuse} = await reuseOf(patient, copy, layer, options)
+  return {action: reuse ?? {force: false, from: origin, kind: 'put-object'}, copy, kind: 'heal'}
+}
+
+/** What is less than writing an object anew: its manifest or its bytes may lie in the store. */
+async function reuseOf(
+  patient: Patient,
+  copy: SoundCopy,
+  layer: Digest | undefined,
+  options: HealOptions,
+): Promise<{readonly isStored: boolean; readonly reuse?: RepairAction}> {
+  const {repository, signal} = options
+  const stored = copy.digest === layer ? undefined : await lookAtContent(patient, copy.digest, options)
+  if (!stored?.isSound) return {isStored: stored !== undefined}
+  const {digest, manifest, size} = copy
+  const isThere = manifest !== undefined && (await hasManifest(repository, manifest, digest, signal))
+  const reuse: RepairAction = isThere
+    ? {kind: 'retag', layer: digest, manifest}
+    : {kind: 'rewrite-manifest', layer: digest, size}
+  return {isStored: true, reuse}
+}
+
+/** Whether a state is sound and another one than its tag names: its bytes alone do not show it. */
+function holdsAnother({findings, resource}: Patient): boolean {
+  return (
+    resource === 'state' && findings.some(({found, kind}) => kind === 'name-mismatch' && isMac(String(found ?? '')))
+  )
+}
+
+function reasonOf({findings}: Patient, problem?: string): string {
   const first = findings[0]?.message ?? 'it is damaged'
   return problem === undefined ? first : `${first}; ${problem}`
 }

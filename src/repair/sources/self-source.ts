@@ -84,7 +84,8 @@ export class SelfSource implements Source {
     }
 
     if (kind === 'name-mismatch' && tag !== undefined && typeof found === 'string') {
-      const named = object?.resource === 'packfile' && isMac(found) ? tagOf('packfile', found) : found
+      const resource = object?.resource
+      const named = (resource === 'packfile' || resource === 'state') && isMac(found) ? tagOf(resource, found) : found
       if (meaningOf(named).kind === 'foreign') return
       const manifest = await this.#repository.manifests.resolve(tag, options).catch((error: unknown) => passOver(error))
       if (manifest) this.#note(named, manifest.digest)

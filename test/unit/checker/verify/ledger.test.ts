@@ -10,17 +10,30 @@ import {Ledger, type LedgerFile, type LedgerRecord} from '../../../../src/checke
 import {type VerifyOptions} from '../../../../src/checker/verify/options.js'
 import {collectVerify} from '../../../../src/checker/verify/verify.js'
 import {tagOf} from '../../../../src/kloset/resource.js'
+import {type Repository} from '../../../../src/registry/interfaces.js'
+import {bufferSource} from '../../../../src/util/content-source.js'
 import {flipBit} from '../../../helpers/damage.js'
 import {failureOf} from '../../../helpers/failure.js'
 import {Replaceable} from '../../../helpers/golden-verify.js'
 import {goldenObjects} from '../../../helpers/golden.js'
 import {scratchDir} from '../../../helpers/hooks.js'
-import {DAY, NOW, putState, removes, storeWithPackfiles} from '../../../helpers/test-store.js'
+import {spyRepository} from '../../../helpers/spy-repository.js'
+import {
+  colours,
+  DAY,
+  knows,
+  NOW,
+  packfileOf,
+  putState,
+  removes,
+  stateTag,
+  storeWithPackfiles,
+} from '../../../helpers/test-store.js'
 
 const clockAt = (now: number) => ({now: () => now, async sleep() {}})
 
 /** Runs a verification as a nightly job does: the ledger is read from its file each time. */
-async function nightly(repository: Replaceable['repository'], path: string, options: VerifyOptions = {}) {
+async function nightly(repository: Repository, path: string, options: VerifyOptions = {}) {
   const ledger = await Ledger.open(await AppendedFile.open(path, {create: true}))
   try {
     const {findings, summary} = await collectVerify(repository, {clock: clockAt(NOW), ...options, ledger})
@@ -110,6 +123,58 @@ describe('the ledger of verify', () => {
     await putState(store, 2, [removes(packfiles[0]!)])
     expect((await nightly(repository, path)).exitCode).to.equal(0)
     expect((await nightly(repository, path, {tier: 'digest'})).exitCode).to.equal(0)
+  })
+
+  it('tells of a state that is gone with all of its packfiles, until it is accepted', async () => {
+    const {repository, store} = await storeWithPackfiles(2)
+    const own = await packfileOf('of the second snapshot alone')
+    await store.put('packfile', own.mac, bufferSource(own.bytes))
+    await putState(store, 2, [knows(own.mac)])
+    expect((await nightly(repository, path)).errors).to.deep.equal([])
+    const gone = [stateTag(2), tagOf('packfile', own.mac)]
+    for (const tag of gone) await repository.manifests.untag(tag)
+    // The store itself has no trace of it.
+    const blind = await collectVerify(repository, {clock: clockAt(NOW)})
+    expect(blind.summary.verdict).to.equal('clean')
+
+    for (let night = 0; night < 2; night++) {
+      const {errors, exitCode, summary} = await nightly(repository, path)
+      expect(errors).to.have.deep.members(gone.map((tag) => ['object-gone', tag]))
+      expect([exitCode, summary.ledger!.gone]).to.deep.equal([65, 2])
+    }
+
+    // Whether maintenance has deleted a packfile, only the states can say.
+    const digest = await nightly(repository, path, {tier: 'digest'})
+    expect(digest.errors).to.deep.equal([['object-gone', stateTag(2)]])
+    expect(digest.summary.notChecked.join(' ')).to.contain('1 packfiles that the ledger knows')
+    expect((await nightly(repository, path, {acceptGone: true})).exitCode).to.equal(0)
+    expect((await nightly(repository, path)).exitCode).to.equal(0)
+  })
+
+  it('tells of no packfile that maintenance has deleted, and of none that no state had known', async () => {
+    const {packfiles, repository, store} = await storeWithPackfiles(3)
+    const orphan = await packfileOf('left by a broken backup', {minutesAgo: 60 * 24 * 20})
+    await store.put('packfile', orphan.mac, bufferSource(orphan.bytes))
+    await nightly(repository, path)
+    await putState(store, 2, [removes(packfiles[0]!)])
+    await putState(store, 3, [colours(packfiles[1]!, NOW - 30 * DAY)])
+    for (const mac of [packfiles[0]!, packfiles[1]!, orphan.mac]) await store.delete('packfile', mac)
+    for (let night = 0; night < 2; night++) {
+      const {errors, exitCode, summary} = await nightly(repository, path)
+      expect([errors, exitCode, summary.ledger!.gone]).to.deep.equal([[], 0, 0])
+    }
+  })
+
+  it('holds what is gone from the list against the object itself', async () => {
+    const {repository} = await storeWithPackfiles(1)
+    await nightly(repository, path)
+    const short = spyRepository(repository).repository
+    short.tags = async function* () {
+      for await (const tag of repository.tags()) if (tag !== stateTag(1)) yield tag
+    }
+
+    const {errors, exitCode} = await nightly(short, path)
+    expect([errors, exitCode]).to.deep.equal([[['list-incomplete', stateTag(1)]], 69])
   })
 
   it('passes over lines that are not whole, and loses none beside them', async () => {
