@@ -2,45 +2,12 @@ import {expect} from 'chai'
 import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {createCodec} from '../../src/kloset/codec/codec.js'
-import {hashingOf, macKeyOf} from '../../src/kloset/configuration.js'
-import {KNOWN_VERSIONS, sealEnvelope} from '../../src/kloset/envelope.js'
-import {createHasher} from '../../src/kloset/hashing.js'
-import {PackfileWriter} from '../../src/kloset/packfile-writer.js'
-import {tagOf} from '../../src/kloset/resource.js'
-import {KlosetStore} from '../../src/kloset/store.js'
-import {timestampFromMillis} from '../../src/kloset/timestamp.js'
-import {openRepository} from '../../src/registry/open.js'
-import {bufferSource} from '../../src/util/content-source.js'
 import {cli} from '../helpers/cli.js'
 import {FakeRegistry} from '../helpers/fake-registry.js'
 import {goldenCopy, scratchDir} from '../helpers/hooks.js'
 import {putLock} from '../helpers/locks.js'
-
-const DAY = 24 * 60 * 60 * 1000
-const LONG_AGO = {now: () => Date.now() - 30 * DAY, async sleep() {}}
-
-/** Puts a packfile that no state knows into a store, a month ago. @returns its tag */
-async function putOrphan(location: string, text: string): Promise<string> {
-  const repository = await openRepository(location)
-  try {
-    const store = new KlosetStore(repository, {clock: LONG_AGO})
-    const configuration = await store.configuration()
-    const hasher = async () => createHasher(hashingOf(configuration), await macKeyOf(configuration))
-    const writer = new PackfileWriter({codec: await createCodec(configuration), hasher: await hasher()})
-    writer.add(2, Buffer.from(text))
-    const {data, mac} = writer.finish(timestampFromMillis(LONG_AGO.now()))
-    const bytes = sealEnvelope(data, {
-      hasher: await hasher(),
-      resource: 'packfile',
-      version: KNOWN_VERSIONS.packfile[0]!,
-    })
-    await store.put('packfile', mac, bufferSource(bytes))
-    return tagOf('packfile', mac)
-  } finally {
-    await repository.close()
-  }
-}
+import {putOrphan} from '../helpers/orphans.js'
+import {DAY} from '../helpers/test-store.js'
 
 interface Document {
   readonly applied: boolean
