@@ -183,39 +183,59 @@ describe('snapshots, with plakar as the judge', function () {
     })
   }
 
-  it('lists, restores and compares ten snapshots as plakar does', async function () {
-    await run(['create', '-plaintext'])
-    for (let number = 0; number < 10; number++) {
-      writeFileSync(join(source, `file ${number}`), `file ${number}\n`.repeat(1000))
-      writeFileSync(join(source, 'changing'), String(number))
-      await run(['backup', '-tag', number % 2 === 0 ? 'even' : 'odd', source])
-    }
+  for (const [name, options, passphrase] of [
+    ['plaintext', ['-plaintext'], undefined],
+    ['encrypted', [], PASSPHRASE],
+  ] as const) {
+    it(`lists, restores, compares and verifies ten snapshots as plakar does, ${name}`, async function () {
+      const env = passphrase === undefined ? {} : {PLAKAR_PASSPHRASE: passphrase}
+      await run(['create', ...options], passphrase)
+      for (let number = 0; number < 10; number++) {
+        writeFileSync(join(source, `file ${number}`), `file ${number}\n`.repeat(1000))
+        writeFileSync(join(source, 'changing'), String(number))
+        await run(['backup', '-tag', number % 2 === 0 ? 'even' : 'odd', source], passphrase)
+      }
 
-    const store = await layoutOfFsStore(root)
-    const ids = [...(await run(['ls', '-uuid'])).matchAll(/\b[\da-f]{64}\b/g)].map(([id]) => id)
-    const listed = (await cli(['snapshot', 'ls', store, '--json'])).json<Listing>()
-    expect(listed.snapshots.map(({id}) => id)).to.deep.equal(ids)
-    const even = (await cli(['snapshot', 'ls', store, '--tag', 'even', '--json'])).json<Listing>()
-    const theirs = [...(await run(['ls', '-uuid', '-tag', 'even'])).matchAll(/\b[\da-f]{64}\b/g)].map(([id]) => id)
-    expect(even.snapshots.map(({id}) => id)).to.deep.equal(theirs)
+      const store = await layoutOfFsStore(root)
+      const ids = [...(await run(['ls', '-uuid'], passphrase)).matchAll(/\b[\da-f]{64}\b/g)].map(([id]) => id)
+      const listed = (await cli(['snapshot', 'ls', store, '--json'], {env})).json<Listing>()
+      expect(listed.snapshots.map(({id}) => id)).to.deep.equal(ids)
+      const even = (await cli(['snapshot', 'ls', store, '--tag', 'even', '--json'], {env})).json<Listing>()
+      const theirs = [...(await run(['ls', '-uuid', '-tag', 'even'], passphrase)).matchAll(/\b[\da-f]{64}\b/g)].map(
+        ([id]) => id,
+      )
+      expect(even.snapshots.map(({id}) => id)).to.deep.equal(theirs)
 
-    for (const [at, id] of ids.entries()) {
-      if (at % 4 !== 1) continue
-      const cat = await cli(['snapshot', 'cat', store, id, 'changing'])
-      expect(cat.stdout).to.equal(String(9 - at))
-      const [ours, judge] = [join(scratchDir('ours'), 'to'), join(plakar.home, `restored ${at}`)]
-      const restored = await cli(['snapshot', 'restore', store, id, '--to', ours])
-      expect(restored.status, restored.stderr).to.equal(0)
-      await run(['restore', '-to', judge, id])
-      expectSame(await treeOf(judge), await treeOf(ours))
-    }
+      for (const [at, id] of ids.entries()) {
+        if (passphrase === undefined ? at % 4 !== 1 : at !== 5) continue
+        const cat = await cli(['snapshot', 'cat', store, id, 'changing'], {env})
+        expect(cat.stdout).to.equal(String(9 - at))
+        const [ours, judge] = [join(scratchDir('ours'), 'to'), join(plakar.home, `restored ${at}`)]
+        const restored = await cli(['snapshot', 'restore', store, id, '--to', ours], {env})
+        expect(restored.status, restored.stderr).to.equal(0)
+        await run(['restore', '-to', judge, id], passphrase)
+        expectSame(await treeOf(judge), await treeOf(ours))
+      }
 
-    const diff = await cli(['snapshot', 'diff', store, ids[1]!, 'latest', '--json'])
-    const {changes} = diff.json<{changes: {kind: string; path: string}[]}>()
-    expect(changes.map(({kind, path}) => `${kind} ${path}`)).to.deep.equal([
-      'metadata .',
-      'changed changing',
-      'added file 9',
-    ])
-  })
+      const diff = await cli(['snapshot', 'diff', store, ids[1]!, 'latest', '--json'], {env})
+      const {changes} = diff.json<{changes: {kind: string; path: string}[]}>()
+      expect(changes.map(({kind, path}) => `${kind} ${path}`)).to.deep.equal([
+        'metadata .',
+        'changed changing',
+        'added file 9',
+      ])
+
+      for (const args of [
+        ['verify', store, '--tier', 'data'],
+        ['gc-check', store, '--deep', '--references'],
+      ]) {
+        const checked = await cli([...args, '--json'], {env})
+        expect(checked.status, checked.stdout).to.equal(0)
+        const {findings, verdict} = checked.json<{findings: {kind: string; severity: string}[]; verdict: string}>()
+        expect(verdict).to.equal('clean')
+        // Blobs that backups store twice, or leave behind: they are told, and nothing is wrong with them.
+        expect(findings.filter(({kind}) => !/^blob-(?:duplicate|unreachable)$/.test(kind))).to.deep.equal([])
+      }
+    })
+  }
 })
