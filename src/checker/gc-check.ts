@@ -1,7 +1,7 @@
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {Clock} from '../util/clock.js'
 
-import {hasCode, NotFoundError} from '../errors.js'
+import {hasCode} from '../errors.js'
 import {type Secret} from '../kloset/codec/secret.js'
 import {type Configuration, hashingOf, macKeyOf} from '../kloset/configuration.js'
 import {CONFIG_TAG} from '../kloset/resource.js'
@@ -11,6 +11,7 @@ import {systemClock} from '../util/clock.js'
 import {checkBlobs} from './blob-check.js'
 import {ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
+import {judgeListedConfig} from './config-list.js'
 import {ContentKeys} from './content-keys.js'
 import {detailsOf} from './context.js'
 import {codecOf} from './decoder.js'
@@ -114,33 +115,13 @@ export class GcCheck implements AsyncIterable<Finding> {
 
   /** What the tag list and CONFIG say of each other. */
   async *#configAgainstList(config: ConfigResult, scan: TagScan, context: LockContext): AsyncGenerator<Finding> {
-    if (scan.table.hasTag(CONFIG_TAG)) return
-    const {foreign, lock, packfile, state} = this.#tally.objects
-    const objects = lock + packfile + state
+    const isListed = scan.table.hasTag(CONFIG_TAG)
+    if (isListed) return
     const latest = config.manifest ? config : await checkConfig(context, {secret: this.#options.secret})
-    const gap = latest.findings.find((found) => isGap(found))
-    if (gap) {
-      yield gap
-      return
-    }
-
-    if (latest.findings.every(({kind}) => kind !== 'manifest-missing')) {
-      yield finding('list-incomplete', `${CONFIG_TAG}: is there and is not in the tag list`, detailsOf(CONFIG))
-      return
-    }
-
-    if (objects > 0) {
-      yield finding('config-missing', `${CONFIG_TAG}: is missing, beside ${objects} objects of a store`, {
-        ...detailsOf(CONFIG),
-        count: objects,
-      })
-      return
-    }
-
-    throw new NotFoundError(`${this.#repository.location}: no store here`, {
-      facts: {foreign, tag: CONFIG_TAG},
-      suggestions: ['Check the reference, or make a store with `create`.'],
-    })
+    yield* latest.findings.filter((found) => isGap(found)).slice(0, 1)
+    const {location} = this.#repository
+    const found = judgeListedConfig(latest, {isListed, location, objects: this.#tally.objects})
+    if (found) yield found
   }
 
   /** What can be checked of this store's contents, and how. */

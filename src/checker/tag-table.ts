@@ -3,7 +3,7 @@ import {createHash} from 'node:crypto'
 import type {Digest} from '../registry/digest.js'
 
 import {macFromBytes, macToBytes} from '../kloset/mac.js'
-import {CONFIG_TAG, meaningOf, RESOURCES, tagOf} from '../kloset/resource.js'
+import {CONFIG_TAG, meaningOf, type Resource, RESOURCES, tagOf} from '../kloset/resource.js'
 import {encodedOf} from '../registry/digest.js'
 import {type Subject} from './context.js'
 import {KeyTable} from './key-table.js'
@@ -64,6 +64,14 @@ export class TagTable {
     if (resource === undefined) return undefined
     const mac = macFromBytes(key.subarray(1))
     return {mac, resource, tag: tagOf(resource, mac)}
+  }
+
+  /** Every object of a kind. */
+  *subjects(resource: Resource): Generator<Subject> {
+    for (let index = 0; index < this.size; index++) {
+      const subject = this.subject(index)
+      if (subject?.resource === resource) yield subject
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import {type CheckSummary, VERDICTS} from '../checker/index.js'
-import {gauge, type Metric} from './metrics.js'
+import {gauge, type Metric, samplesOf} from './metrics.js'
 
 export interface CheckRun {
   readonly exitCode: number
@@ -12,9 +12,7 @@ export interface CheckRun {
 /** What `gc-check` found, as metrics. Every kind of finding that there was is a series; those that there were not are none. */
 export function checkMetrics(summary: CheckSummary, {exitCode, finished, started, store}: CheckRun): Metric[] {
   const {bytes, bytesRead, complete, findings, kinds, objects, verdict} = summary
-  const by = (label: string, counts: Readonly<Record<string, number>>) =>
-    Object.entries(counts).map(([name, value]) => ({labels: {[label]: name, store}, value}))
-  const one = (value: boolean | number) => [{labels: {store}, value}]
+  const {by, one} = samplesOf({store})
   return [
     gauge('gc_check_timestamp_seconds', 'When the last check ended.', one(finished / 1000)),
     gauge('gc_check_duration_seconds', 'How long it took.', one((finished - started) / 1000)),
@@ -23,7 +21,7 @@ export function checkMetrics(summary: CheckSummary, {exitCode, finished, started
     gauge(
       'gc_check_verdict',
       '1 for the verdict of the last check, 0 for all others.',
-      VERDICTS.map((name) => ({labels: {store, verdict: name}, value: name === verdict})),
+      by('verdict', Object.fromEntries(VERDICTS.map((name) => [name, name === verdict]))),
     ),
     gauge('gc_check_findings', 'Findings by severity.', by('severity', findings)),
     gauge('gc_check_findings_by_kind', 'Findings by kind.', by('kind', kinds)),

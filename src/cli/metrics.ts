@@ -31,6 +31,20 @@ export function gauge(name: string, help: string, samples: readonly Sample[]): M
   return {help, name: `kloset_oci_${name}`, samples}
 }
 
+/** Samples that all have the same labels. */
+export interface Samples {
+  /** One series for each name, the name under a label of its own. */
+  readonly by: (label: string, values: Readonly<Record<string, boolean | number>>) => Sample[]
+  readonly one: (value: boolean | number) => Sample[]
+}
+
+export function samplesOf(labels: Readonly<Record<string, string>>): Samples {
+  return {
+    by: (label, values) => Object.entries(values).map(([name, value]) => ({labels: {...labels, [label]: name}, value})),
+    one: (value) => [{labels, value}],
+  }
+}
+
 /** @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format */
 export function formatMetrics(metrics: readonly Metric[]): string {
   const lines = metrics.flatMap(({help, name, samples, type = 'gauge'}) => [
@@ -50,7 +64,9 @@ export async function writeMetrics(path: string, metrics: readonly Metric[]): Pr
 }
 
 function labelText(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+  const pairs = Object.entries(labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }
 

@@ -3,7 +3,7 @@ import type {CopyOutcome, GoneObject, LedgerRun, MirrorSummary} from '../transfe
 import {paint} from './colors.js'
 import {CopyPrinter, copySummaryLines} from './copies.js'
 import {plural} from './format.js'
-import {gauge, type Metric} from './metrics.js'
+import {gauge, type Metric, samplesOf} from './metrics.js'
 
 const REASONS: Readonly<Record<GoneObject['reason'], string>> = {
   accepted: 'accepted: it is not told again',
@@ -55,10 +55,7 @@ export function mirrorMetrics(
   to: string,
   {finished, lastComplete, started}: MirrorRun,
 ): Metric[] {
-  const labels = {store: from, target: to}
-  const one = (value: boolean | number) => [{labels, value}]
-  const by = (label: string, values: Readonly<Record<string, number>>) =>
-    Object.entries(values).map(([name, value]) => ({labels: {...labels, [label]: name}, value}))
+  const {by, one} = samplesOf({store: from, target: to})
   const last = lastComplete && Date.parse(lastComplete.time) / 1000
   return [
     gauge('mirror_timestamp_seconds', 'When the last run ended.', one(finished / 1000)),

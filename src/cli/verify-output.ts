@@ -8,7 +8,7 @@ import {
   type VerifySummary,
 } from '../checker/index.js'
 import {writeWhole} from './atomic-file.js'
-import {gauge, type Metric} from './metrics.js'
+import {gauge, type Metric, samplesOf} from './metrics.js'
 
 /** Keeps findings for a result's file, up to a limit. */
 export class KeptFindings {
@@ -46,18 +46,16 @@ export async function writeResult(path: string, summary: VerifySummary, options:
 
 /** What a ledger says, as metrics: nothing is asked of the store for them. */
 export function ledgerMetrics(ledger: Ledger, {now, store}: {readonly now: number; readonly store: string}): Metric[] {
-  const one = (value: number) => [{labels: {store}, value}]
+  const {by, one} = samplesOf({store})
   const {newest, objects, oldest, standing} = ledger.totals()
-  const tiers = (of: Readonly<Record<string, number>>) =>
-    Object.entries(of).map(([tier, value]) => ({labels: {store, tier}, value}))
   const ages = Object.fromEntries(Object.entries(oldest).map(([tier, at]) => [tier, (now - at) / 1000]))
   return [
     gauge('verify_ledger_timestamp_seconds', 'When the last record was written.', one(newest / 1000)),
-    gauge('verify_ledger_sound_objects', 'Objects found sound, in a tier or a deeper one.', tiers(objects)),
+    gauge('verify_ledger_sound_objects', 'Objects found sound, in a tier or a deeper one.', by('tier', objects)),
     gauge(
       'verify_ledger_oldest_age_seconds',
       'How long ago the object that waits longest was found sound.',
-      tiers(ages),
+      by('tier', ages),
     ),
     gauge('verify_ledger_standing_damage', 'Objects found damaged and not found sound since.', one(standing)),
     gauge('verify_ledger_ignored_lines', 'Lines of the ledger that could not be read.', one(ledger.ignored)),

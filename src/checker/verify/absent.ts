@@ -2,14 +2,14 @@ import type {Mac} from '../../kloset/mac.js'
 import type {CallOptions, Repository} from '../../registry/interfaces.js'
 import type {Failures} from '../failures.js'
 import type {Finding} from '../findings.js'
+import type {StateBook} from '../state-book.js'
 import type {TagTable} from '../tag-table.js'
 import type {LedgerKeeper} from './ledger-keeper.js'
-import type {StateBook} from './state-book.js'
 
-import {isNotFound} from '../../errors.js'
-import {meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
+import {meaningOf, type Resource} from '../../kloset/resource.js'
 import {detailsOf, type Subject} from '../context.js'
 import {finding} from '../failures.js'
+import {lookForUnlisted} from '../missing-packfiles.js'
 
 /** What absences are judged by. */
 export interface AbsentContext extends CallOptions {
@@ -22,39 +22,32 @@ export interface AbsentContext extends CallOptions {
 
 type ObjectSubject = Subject & {readonly mac: Mac}
 
-/** Packfiles that states need and that have no tag. `list-incomplete` when they are there all the same. */
-export async function* missingPackfiles(context: AbsentContext): AsyncGenerator<Finding> {
-  for (const mac of context.book.expected()) {
-    const tag = tagOf('packfile', mac)
-    if (context.tags.hasTag(tag)) continue
-    const subject: ObjectSubject = {mac, resource: 'packfile', tag}
-    const found = await lookOnce(subject, context)
-    if (found) yield found
-    else {
-      await context.keeper.bad(tag, 'tag-missing')
-      yield finding('tag-missing', `${tag}: a state needs it and it has no tag`, detailsOf(subject))
-    }
-  }
-}
-
 /**
  * Objects that a ledger knows and that have no tag any more. plakar deletes no state; packfiles it deletes are told of by
  * states. What goes otherwise leaves no trace in the store: a state that is lost with all of its packfiles, above all.
  */
 export class GoneObjects {
-  /** Packfiles of which nobody could say whether maintenance has deleted them. */
-  undecided = 0
   /** Objects that nothing explains. */
   unexplained = 0
   readonly #accept: boolean
   readonly #canTell: boolean
   readonly #context: AbsentContext
+  /** Packfiles of which nobody could say whether maintenance has deleted them. */
+  #undecided = 0
 
   /** @param options `canTell` when every state was read and proven; `accept` takes what nothing explains as meant to */
   constructor(context: AbsentContext, {accept, canTell}: {readonly accept: boolean; readonly canTell: boolean}) {
     this.#accept = accept
     this.#canTell = canTell
     this.#context = context
+  }
+
+  /** What could not be told, in sentences. */
+  get notChecked(): string[] {
+    if (this.#undecided === 0) return []
+    return [
+      `whether maintenance has deleted ${this.#undecided} packfiles that the ledger knows and that are there no more: the states say so, and not all were read`,
+    ]
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Finding> {
@@ -65,7 +58,7 @@ export class GoneObjects {
       if (meaning.kind !== 'object' || meaning.resource === 'lock' || tags.hasTag(tag)) continue
       const subject = {mac: meaning.mac, resource: meaning.resource, tag}
       if (isOrphan || this.#isExplained(subject)) await keeper.gone(tag)
-      else if (subject.resource === 'packfile' && !this.#canTell) this.undecided++
+      else if (subject.resource === 'packfile' && !this.#canTell) this.#undecided++
       else yield* this.#judge(subject, soundAt)
     }
   }
@@ -79,9 +72,9 @@ export class GoneObjects {
   async *#judge(subject: ObjectSubject, soundAt: number): AsyncGenerator<Finding> {
     const {keeper} = this.#context
     const {mac, resource, tag} = subject
-    const found = await lookOnce(subject, this.#context)
-    if (found) {
-      yield found
+    const found = await lookForUnlisted(subject, this.#context)
+    if (found !== 'missing') {
+      if (found !== 'appeared') yield found
       return
     }
 
@@ -95,20 +88,5 @@ export class GoneObjects {
     const message = `${tag}: was found sound on ${when}, is not there any more, and no state says that it was deleted`
     const snapshots = resource === 'state' ? [mac] : ('unknown' as const)
     yield finding('object-gone', message, {...detailsOf(subject), found: when, snapshots})
-  }
-}
-
-/** Asks for an object that was not listed. @returns nothing when it is not there */
-async function lookOnce(
-  subject: ObjectSubject,
-  {failures, repository, signal}: AbsentContext,
-): Promise<Finding | undefined> {
-  const {tag} = subject
-  try {
-    await repository.manifests.resolve(tag, {signal})
-    failures.succeeded()
-    return finding('list-incomplete', `${tag}: is there and is not in the tag list`, detailsOf(subject))
-  } catch (error) {
-    return isNotFound(error) ? undefined : failures.failed(error, tag, detailsOf(subject))
   }
 }

@@ -13,9 +13,10 @@ import {checkContent} from '../content-check.js'
 import {detailsOf} from '../context.js'
 import {actualOf, factsOf, finding} from '../failures.js'
 import {checkObject} from '../object-check.js'
+import {StateNotes} from '../state-book.js'
+import {changed} from './changed.js'
 import {type Judges, ThreadLostError} from './judges.js'
 import {verifyLarge} from './large-packfile.js'
-import {StateNotes} from './state-book.js'
 
 /** Packfiles up to this size are taken into memory, a large one alone; kloset's have 64 MiB unless told otherwise. */
 const MAX_IN_MEMORY = 1024 * 1024 * 1024
@@ -49,6 +50,17 @@ export class ObjectVerifier {
     // Of an object that is too short both looks say so: the one that read it knows more.
     const before = findings.filter(({kind}) => !content.findings.some((one) => one.kind === kind))
     return {...outcome, ...content, findings: [...before, ...content.findings]}
+  }
+
+  /** Looks at an object, and at what is wrong with it once more before it is said. */
+  async verifyTwice(subject: Subject): Promise<Outcome> {
+    const first = await this.verify(subject)
+    if (first.findings.every(({severity}) => severity !== 'error')) return first
+    const second = await this.verify(subject)
+    if (second.findings.some(({severity}) => severity === 'error')) return second
+    const {tag} = subject
+    const was = changed({...detailsOf(subject), tag}, 'was written or restored during the check')
+    return {...second, findings: [was, ...second.findings]}
   }
 
   async #content(subject: Subject, blob: Blob): Promise<Omit<Outcome, 'digest' | 'size'>> {

@@ -2,10 +2,10 @@ import type {Codec} from '../../kloset/codec/codec.js'
 import type {Mac} from '../../kloset/mac.js'
 import type {Digest} from '../../registry/digest.js'
 import type {Finding} from '../findings.js'
+import type {StateNotes} from '../state-book.js'
 import type {ByteBudget} from './byte-budget.js'
 import type {Judges} from './judges.js'
 import type {LostBlob, PackfileVerdict, PlacedBlob} from './packfile-judge.js'
-import type {StateNotes} from './state-book.js'
 import type {Tier} from './tier.js'
 
 /** What looking at one object came to. */

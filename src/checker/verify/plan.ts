@@ -2,9 +2,9 @@ import {randomInt} from 'node:crypto'
 
 import type {Mac} from '../../kloset/mac.js'
 import type {Repository} from '../../registry/interfaces.js'
+import type {StateBook} from '../state-book.js'
 import type {TagTable} from '../tag-table.js'
 import type {Ledger} from './ledger.js'
-import type {StateBook} from './state-book.js'
 import type {Tier} from './tier.js'
 
 import {isNotFound, NotFoundError} from '../../errors.js'

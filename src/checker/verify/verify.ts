@@ -1,6 +1,5 @@
 import {pMapIterable} from 'p-map'
 
-import type {Mac} from '../../kloset/mac.js'
 import type {Repository} from '../../registry/interfaces.js'
 import type {ConfigResult} from '../config-check.js'
 import type {Finding} from '../findings.js'
@@ -9,31 +8,33 @@ import type {VerifySummary} from './summary.js'
 
 import {KlosetOciError} from '../../errors.js'
 import {formatUuid} from '../../kloset/configuration.js'
-import {ENVELOPE_BYTES} from '../../kloset/envelope.js'
-import {LOCK_TTL_MS} from '../../kloset/lock.js'
-import {CONFIG_TAG, meaningOf, type Resource, tagOf} from '../../kloset/resource.js'
+import {CONFIG_TAG, meaningOf, type Resource} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
 import {systemClock} from '../../util/clock.js'
 import {ConfigBlobs} from '../config-blobs.js'
 import {ContentKeys} from '../content-keys.js'
 import {type CheckContext, detailsOf, type Subject} from '../context.js'
 import {codecOf} from '../decoder.js'
-import {Failures, finding} from '../failures.js'
+import {Failures} from '../failures.js'
 import {isDamage, isGap} from '../findings.js'
+import {missingPackfiles} from '../missing-packfiles.js'
+import {StateBook} from '../state-book.js'
 import {Tally} from '../summary.js'
 import {TagTable} from '../tag-table.js'
-import {type AbsentContext, GoneObjects, missingPackfiles} from './absent.js'
+import {type AbsentContext, GoneObjects} from './absent.js'
 import {Budget} from './budget.js'
 import {ByteBudget} from './byte-budget.js'
+import {packfileOf} from './changed.js'
 import {configFindings, lookAtConfig} from './config-look.js'
+import {Ghosts} from './ghosts.js'
 import {StoreInside} from './inside.js'
 import {JudgePool} from './judge-pool.js'
 import {type Judges} from './judges.js'
 import {LedgerKeeper} from './ledger-keeper.js'
 import {ObjectVerifier} from './object-verifier.js'
 import {type Outcome} from './outcome.js'
+import {lostStates, misplacedBlob} from './packfile-against-states.js'
 import {leftOut, type Plan, planPackfiles} from './plan.js'
-import {StateBook} from './state-book.js'
 import {chooseTier, covers, type Tier, type TierChoice} from './tier.js'
 
 /** Packfiles in memory at the same time, in bytes. */
@@ -66,8 +67,7 @@ export async function collectVerify(
 export class Verify implements AsyncIterable<Finding> {
   readonly #book = new StateBook()
   readonly #configBlobs = new ConfigBlobs()
-  /** Tags whose manifest was not there: removed since the list was read, perhaps. */
-  readonly #ghosts: Finding[] = []
+  readonly #ghosts = new Ghosts()
   #inside: StoreInside | undefined
   #keeper!: LedgerKeeper
   #left = 0
@@ -158,28 +158,15 @@ export class Verify implements AsyncIterable<Finding> {
     const gone = new GoneObjects(context, {accept, canTell: this.#canTell})
     yield* gone
     this.#unexplained = gone.unexplained
-    if (gone.undecided === 0) return
-    this.#tally.notChecked.push(
-      `whether maintenance has deleted ${gone.undecided} packfiles that the ledger knows and that are there no more: the states say so, and not all were read`,
-    )
+    this.#tally.notChecked.push(...gone.notChecked)
   }
 
-  /** Tags without a manifest, held against the list once more. */
+  /** Tags without a manifest. */
   async *#judgeGhosts(): AsyncGenerator<Finding> {
-    if (this.#ghosts.length === 0) return
-    const listed = new Set<string>()
-    const suspects = new Set(this.#ghosts.map(({tag}) => tag))
-    for await (const tag of this.#repository.tags({signal: this.#options.signal})) {
-      if (suspects.has(tag)) listed.add(tag)
-    }
-
-    for (const ghost of this.#ghosts) {
-      if (listed.has(ghost.tag!)) {
-        await this.#keeper.bad(ghost.tag!, ghost.kind)
-        if (!this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
-      } else {
-        yield changed(ghost, 'its tag was removed during the check')
-      }
+    for await (const ghost of this.#ghosts.judged(this.#repository, this.#options.signal)) {
+      const isMissing = ghost.kind === 'manifest-missing'
+      if (isMissing) await this.#keeper.bad(ghost.tag!, ghost.kind)
+      if (!isMissing || !this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
     }
   }
 
@@ -192,31 +179,11 @@ export class Verify implements AsyncIterable<Finding> {
     }
   }
 
-  /** Looks at an object, and at what is wrong with it once more before it is said. */
-  async #look(subject: Subject, verifier: ObjectVerifier): Promise<Outcome> {
-    const first = await verifier.verify(subject)
-    if (first.findings.every(({severity}) => severity !== 'error')) return first
-    const second = await verifier.verify(subject)
-    if (second.findings.some(({severity}) => severity === 'error')) return second
-    const {tag} = subject
-    const was = changed({...detailsOf(subject), tag}, 'was written or restored during the check')
-    return {...second, findings: [was, ...second.findings]}
-  }
-
-  /**
-   * States that have no tag: a packfile that no state knows ends their snapshot. Between its last packfile and its state
-   * a backup takes moments.
-   */
-  async *#lostStates({mac: packfile, tag: holder}: Subject, {verdict}: Outcome): AsyncGenerator<Finding> {
+  /** States that have no tag, as the headers in a packfile tell. */
+  async *#lostStates(subject: Subject, outcome: Outcome): AsyncGenerator<Finding> {
     const {clock = systemClock} = this.#options
-    if (!this.#book.isWhole || this.#book.knows(packfile!) || verdict?.written === undefined) return
-    if (verdict.written + LOCK_TTL_MS > clock.now()) return
-    for (const mac of verdict.snapshots) {
-      const tag = tagOf('state', mac)
-      if (this.#tags.hasTag(tag)) continue
-      const message = `${tag}: the state of a snapshot in ${holder} has no tag; it was lost, or never written`
-      const lost = finding('tag-missing', message, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
-      await this.#keeper.bad(tag, lost.kind)
+    for (const lost of lostStates(subject, outcome, {book: this.#book, now: clock.now(), tags: this.#tags})) {
+      await this.#keeper.bad(lost.tag!, lost.kind)
       if (!this.#inside?.hold({finding: lost})) yield lost
     }
   }
@@ -253,8 +220,10 @@ export class Verify implements AsyncIterable<Finding> {
   /** Packfiles that states need and that have no tag. */
   async *#missing(context: AbsentContext): AsyncGenerator<Finding> {
     if (!this.#withKeys) return
-    for await (const found of missingPackfiles(context)) {
-      if (isGap(found) || !this.#inside?.hold({finding: found, packfile: packfileOf(found)})) yield found
+    for await (const found of missingPackfiles({...context, isListed: (tag) => context.tags.hasTag(tag)})) {
+      const isGone = !isGap(found)
+      if (isGone) await this.#keeper.bad(found.tag!, found.kind)
+      if (!isGone || !this.#inside?.hold({finding: found, packfile: packfileOf(found)})) yield found
     }
   }
 
@@ -266,8 +235,8 @@ export class Verify implements AsyncIterable<Finding> {
     const total = resource === 'packfile' ? this.#plan!.order.length : this.#tally.objects[resource]
     this.#progress = {done: 0, phase: `${resource}s`, total}
     const outcomes = pMapIterable(
-      resource === 'packfile' ? this.#planned() : this.#subjects(resource),
-      async (subject): Promise<[Subject, Outcome]> => [subject, await this.#look(subject, verifier)],
+      resource === 'packfile' ? this.#planned() : this.#tags.subjects(resource),
+      async (subject): Promise<[Subject, Outcome]> => [subject, await verifier.verifyTwice(subject)],
       {backpressure: concurrency, concurrency},
     )
     for await (const [subject, outcome] of outcomes) {
@@ -288,20 +257,10 @@ export class Verify implements AsyncIterable<Finding> {
       this.#inside?.note(outcome)
       yield* this.#tell(subject, outcome)
       yield* this.#lostStates(subject, outcome)
-      const reach = this.#book.reach(subject.mac!)
-      // Of a packfile that is damaged itself the state says nothing wrong.
-      const isSound = outcome.digest !== undefined && outcome.findings.every(({severity}) => severity !== 'error')
-      // The envelope's header and MAC are not counted.
-      const room = outcome.size - ENVELOPE_BYTES
-      if (!reach || !isSound || reach.end <= room) continue
-      const tag = tagOf('state', reach.state)
-      const message = `${tag}: places a blob at the end ${reach.end} of ${subject.tag}, which has ${room} bytes of them`
-      await this.#keeper.bad(tag, 'location-invalid')
-      yield finding('location-invalid', message, {
-        ...detailsOf({mac: reach.state, resource: 'state', tag}),
-        expected: room,
-        found: reach.end,
-      })
+      const misplaced = misplacedBlob(subject, outcome, this.#book)
+      if (!misplaced) continue
+      await this.#keeper.bad(misplaced.tag!, misplaced.kind)
+      yield misplaced
     }
   }
 
@@ -333,7 +292,9 @@ export class Verify implements AsyncIterable<Finding> {
     const {keys, tier} = choice
     this.#started = clock.now()
     await this.#list()
-    yield* configFindings(config, {location: this.#repository.location, objects: this.#tally.objects, tags: this.#tags})
+    const isListed = this.#tags.hasTag(CONFIG_TAG)
+    const {location} = this.#repository
+    yield* configFindings(config, {isListed, location, objects: this.#tally.objects})
     const {findings, manifest, size} = config
     await this.#keeper.note({resource: 'config', tag: CONFIG_TAG}, {digest: manifest?.content.layer, findings, size})
     if (choice.finding) yield choice.finding
@@ -430,27 +391,12 @@ export class Verify implements AsyncIterable<Finding> {
     }
   }
 
-  *#subjects(resource: Resource): Generator<Subject> {
-    for (let index = 0; index < this.#tags.size; index++) {
-      const subject = this.#tags.subject(index)
-      if (subject?.resource === resource) yield subject
-    }
-  }
-
   /** Findings, but for those that wait for an answer: whether the tag is still listed, and what a damage costs. */
   *#tell(subject: Subject, outcome: Outcome): Generator<Finding> {
     for (const found of outcome.findings) {
-      if (found.kind === 'manifest-missing') this.#ghosts.push(found)
+      if (found.kind === 'manifest-missing') this.#ghosts.add(found)
       else if (!isDamage(found) || this.#options.map === false || !this.#inside?.holdOutcome(subject, found, outcome))
         yield found
     }
   }
-}
-
-function changed({object, tag}: Pick<Finding, 'object' | 'tag'>, how: string): Finding {
-  return finding('changed-while-reading', `${tag}: ${how}`, {object, tag})
-}
-
-function packfileOf({object}: Finding): Mac | undefined {
-  return object?.resource === 'packfile' ? object.mac : undefined
 }

@@ -1,11 +1,11 @@
-import type {Mac} from '../../kloset/mac.js'
-import type {StateEntry} from '../../kloset/state.js'
-import type {Timestamp} from '../../kloset/timestamp.js'
+import type {Mac} from '../kloset/mac.js'
+import type {StateEntry} from '../kloset/state.js'
+import type {Timestamp} from '../kloset/timestamp.js'
 
-import {BLOB_TYPES} from '../../kloset/blob-type.js'
-import {macFromBytes, macToBytes} from '../../kloset/mac.js'
-import {KeyTable} from '../key-table.js'
-import {OwnName, StateNames} from '../state-names.js'
+import {BLOB_TYPES} from '../kloset/blob-type.js'
+import {macFromBytes, macToBytes} from '../kloset/mac.js'
+import {KeyTable} from './key-table.js'
+import {OwnName, StateNames} from './state-names.js'
 
 const KNOWN = 1
 const REMOVED = 2
@@ -25,6 +25,8 @@ export interface Reach {
 
 /** What one state says, kept apart until its MAC has proven it. */
 export class StateNotes {
+  /** When packfiles were deleted. */
+  readonly coloured = new Map<Mac, Timestamp>()
   readonly flags = new Map<Mac, number>()
   hasDeletes = false
   /** What the state says that it is. */
@@ -44,8 +46,10 @@ export class StateNotes {
   take(entry: StateEntry): void {
     switch (entry.kind) {
       case 'coloured': {
-        if (entry.type === BLOB_TYPES.packfile) this.#mark(entry.mac, COLOURED)
-        else if (entry.type === BLOB_TYPES.snapshot) this.#mark(entry.mac, DELETED_SNAPSHOT)
+        if (entry.type === BLOB_TYPES.snapshot) this.#mark(entry.mac, DELETED_SNAPSHOT)
+        if (entry.type !== BLOB_TYPES.packfile) break
+        this.#mark(entry.mac, COLOURED)
+        this.coloured.set(entry.mac, entry.when)
         break
       }
 
@@ -106,6 +110,7 @@ export class StateBook {
   /** False when a state could not be read: what it says is missing here. */
   isWhole = true
   readonly names = new StateNames()
+  readonly #coloured = new Map<Mac, Timestamp>()
   readonly #reaches: (Reach | undefined)[] = []
   readonly #table = new KeyTable(32)
   readonly #times: (Timestamp | undefined)[] = []
@@ -121,10 +126,19 @@ export class StateBook {
       this.#table.setFlags(index, known | flags)
     }
 
+    for (const [mac, when] of notes.coloured) this.#coloured.set(mac, when)
     for (const [mac, time] of notes.times) this.#times[this.#table.add(macToBytes(mac)).index] ??= time
     for (const [packfile, end] of notes.reaches) {
       const {index} = this.#table.add(Buffer.from(packfile, 'hex'))
       if (end > (this.#reaches[index]?.end ?? -1)) this.#reaches[index] = {end, state}
+    }
+  }
+
+  /** Packfiles that are deleted, and since when: after their time of grace they may go. */
+  *coloured(): Generator<{readonly mac: Mac; readonly when: Timestamp}> {
+    for (const [mac, when] of this.#coloured) {
+      const index = this.#table.indexOf(macToBytes(mac))!
+      if (!this.#has(index, UNCOLOURED)) yield {mac, when}
     }
   }
 
@@ -138,7 +152,7 @@ export class StateBook {
   /** Whether a state says that a snapshot is deleted. */
   isDeletedSnapshot(snapshot: Mac): boolean {
     const index = this.#table.indexOf(macToBytes(snapshot))
-    return index !== undefined && Math.floor(this.#table.flags(index) / DELETED_SNAPSHOT) % 2 === 1
+    return index !== undefined && this.#has(index, DELETED_SNAPSHOT)
   }
 
   isExpected(packfile: Mac): boolean {
@@ -163,8 +177,12 @@ export class StateBook {
     return index === undefined ? undefined : this.#times[index]
   }
 
+  #has(index: number, flag: number): boolean {
+    return Math.floor(this.#table.flags(index) / flag) % 2 === 1
+  }
+
   #isExpected(index: number): boolean {
-    const has = (flag: number) => Math.floor(this.#table.flags(index) / flag) % 2 === 1
-    return has(KNOWN) && !has(REMOVED) && (!has(COLOURED) || has(UNCOLOURED))
+    if (!this.#has(index, KNOWN) || this.#has(index, REMOVED)) return false
+    return !this.#has(index, COLOURED) || this.#has(index, UNCOLOURED)
   }
 }
