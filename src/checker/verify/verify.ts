@@ -13,7 +13,7 @@ import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
 import {systemClock} from '../../util/clock.js'
 import {ConfigBlobs} from '../config-blobs.js'
 import {ContentKeys} from '../content-keys.js'
-import {type CheckContext, detailsOf, type Subject} from '../context.js'
+import {type CheckContext, type Subject} from '../context.js'
 import {codecOf} from '../decoder.js'
 import {Failures} from '../failures.js'
 import {isDamage, isGap} from '../findings.js'
@@ -130,6 +130,12 @@ export class Verify implements AsyncIterable<Finding> {
     }
   }
 
+  /** Something that is not there: noted, and told when it is known what it costs. */
+  async *#bad(found: Finding): AsyncGenerator<Finding> {
+    await this.#keeper.bad(found.tag!, found.kind)
+    if (!this.#inside?.hold({finding: found, packfile: packfileOf(found)})) yield found
+  }
+
   async #config(context: CheckContext): Promise<ConfigResult> {
     const result = await lookAtConfig(context, this.#options.secret)
     this.#tally.bytes.config += result.size
@@ -164,9 +170,8 @@ export class Verify implements AsyncIterable<Finding> {
   /** Tags without a manifest. */
   async *#judgeGhosts(): AsyncGenerator<Finding> {
     for await (const ghost of this.#ghosts.judged(this.#repository, this.#options.signal)) {
-      const isMissing = ghost.kind === 'manifest-missing'
-      if (isMissing) await this.#keeper.bad(ghost.tag!, ghost.kind)
-      if (!isMissing || !this.#inside?.hold({finding: ghost, packfile: packfileOf(ghost)})) yield ghost
+      if (ghost.kind === 'manifest-missing') yield* this.#bad(ghost)
+      else yield ghost
     }
   }
 
@@ -183,8 +188,7 @@ export class Verify implements AsyncIterable<Finding> {
   async *#lostStates(subject: Subject, outcome: Outcome): AsyncGenerator<Finding> {
     const {clock = systemClock} = this.#options
     for (const lost of lostStates(subject, outcome, {book: this.#book, now: clock.now(), tags: this.#tags})) {
-      await this.#keeper.bad(lost.tag!, lost.kind)
-      if (!this.#inside?.hold({finding: lost})) yield lost
+      yield* this.#bad(lost)
     }
   }
 
@@ -221,9 +225,8 @@ export class Verify implements AsyncIterable<Finding> {
   async *#missing(context: AbsentContext): AsyncGenerator<Finding> {
     if (!this.#withKeys) return
     for await (const found of missingPackfiles({...context, isListed: (tag) => context.tags.hasTag(tag)})) {
-      const isGone = !isGap(found)
-      if (isGone) await this.#keeper.bad(found.tag!, found.kind)
-      if (!isGone || !this.#inside?.hold({finding: found, packfile: packfileOf(found)})) yield found
+      if (isGap(found)) yield found
+      else yield* this.#bad(found)
     }
   }
 
