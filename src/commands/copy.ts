@@ -3,15 +3,17 @@ import {Flags} from '@oclif/core'
 import {CopyPrinter, copyProgressText, copySummaryLines} from '../cli/copies.js'
 import {copyFlags, copyOptionsOf} from '../cli/copy-flags.js'
 import {describe} from '../cli/describe.js'
-import {shellCommand} from '../cli/format.js'
-import {givenSecret} from '../cli/passphrase.js'
+import {plural, shellCommand} from '../cli/format.js'
+import {givenSecret, type PassphraseFlags} from '../cli/passphrase.js'
 import {storeArg} from '../cli/store-command.js'
 import {fromArg, TwoStoresCommand} from '../cli/two-stores.js'
 import {InvalidArgumentError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
+import {type Secret} from '../kloset/codec/secret.js'
 import {type Resource} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
 import {type Repository} from '../registry/interfaces.js'
+import {holdersOf} from '../repair/locks.js'
 import {
   copyExitCode,
   type CopyProgress,
@@ -23,9 +25,22 @@ import {
 
 export interface CopyResult extends CopySummary {
   /** Objects that only the target had and that were deleted, or would be; only with --delete. */
-  readonly deletion?: {readonly applied: boolean; readonly failed: number; readonly objects: number}
+  readonly deletion?: {
+    readonly applied: boolean
+    readonly failed: number
+    readonly objects: number
+    /** Locks of the target that nobody holds: they block its maintenance, and not the deletion. */
+    readonly staleLocks: number
+  }
   readonly from: string
   readonly to: string
+}
+
+interface DeletionFlags extends PassphraseFlags {
+  readonly resources: readonly Resource[] | undefined
+  /** Where it was asked for already. */
+  readonly secret: Secret | undefined
+  readonly yes: boolean
 }
 
 export default class Copy extends TwoStoresCommand {
@@ -94,12 +109,19 @@ they are unless --resource lock is given. A target that holds another store is r
       this.exitWith(copyExitCode(summary))
       progress.stop()
       const deletion =
-        flags.delete && to ? await this.#delete({copy, from, to}, {resources: options.resources, yes}, show) : undefined
+        flags.delete && to
+          ? await this.#delete({copy, from, to}, {...flags, resources: options.resources, secret, yes}, show)
+          : undefined
       await printer.end()
       if (json) await this.endJson({...summary, ...(deletion && {deletion})})
       else this.print(...(printer.hasPrinted ? [''] : []), ...copySummaryLines(summary, deletion))
       if (deletion && !deletion.applied && deletion.objects > 0) {
         this.note(`to delete them: ${shellCommand('kloset-oci', 'copy', args.from, args.to, '--delete', '--yes')}`)
+      }
+
+      if (deletion && deletion.staleLocks > 0) {
+        const remove = shellCommand('kloset-oci', 'locks', 'rm', args.to)
+        this.note(`${plural(deletion.staleLocks, 'lock')} of the target that nobody holds: ${remove} removes them`)
       }
 
       return {...summary, ...(deletion && {deletion}), from: args.from, to: args.to}
@@ -108,20 +130,26 @@ they are unless --resource lock is given. A target that holds another store is r
 
   async #delete(
     {copy, from, to}: {readonly copy: StoreCopy; readonly from: Repository; readonly to: Repository},
-    {
-      resources = ['packfile', 'state'],
-      yes,
-    }: {readonly resources: readonly Resource[] | undefined; readonly yes: boolean},
+    {resources = ['packfile', 'state'], secret: known, yes, ...flags}: DeletionFlags,
     show: (item: never) => Promise<void>,
   ) {
-    let [failed, objects] = [0, 0]
-    for await (const outcome of deleteTargetOnly(copy, from, to, {apply: yes, resources, signal: this.signal})) {
+    const {signal} = this
+    let [failed, objects, staleLocks] = [0, 0, 0]
+    const lookAtLocks = async () => {
+      const secret = known ?? (await givenSecret(new KlosetStore(to), flags, signal))
+      const {held, needsPassphrase, stale} = await holdersOf(to, {secret, signal})
+      staleLocks = stale
+      const advice = 'Whether they are stale is told with the passphrase (--passphrase-file).'
+      return {...(needsPassphrase && {advice}), held}
+    }
+
+    for await (const outcome of deleteTargetOnly(copy, from, to, {apply: yes, lookAtLocks, resources, signal})) {
       objects += 1
       if (outcome.status === 'failed') failed += 1
       await show(outcome as never)
     }
 
     if (failed > 0) this.exitWith(EXIT.partial)
-    return {applied: yes, failed, objects}
+    return {applied: yes, failed, objects, staleLocks}
   }
 }

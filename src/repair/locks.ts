@@ -63,6 +63,30 @@ export async function* lookAtLocks(
   }
 }
 
+/** Who holds a store now, or may. */
+export interface Holders {
+  /** In a few words each. */
+  readonly held: readonly string[]
+  /** Whether the passphrase would tell more of them. */
+  readonly needsPassphrase: boolean
+  /** Locks that nobody holds. */
+  readonly stale: number
+}
+
+/** Looks at every lock of a store as it is now. */
+export async function holdersOf(repository: Repository, options: LockOptions = {}): Promise<Holders> {
+  const reader = await LockReader.open(repository, options)
+  const held: string[] = []
+  let [needsPassphrase, stale] = [false, 0]
+  for await (const {hostname, mode, problem, riddle, state, tag} of lookAtLocks(repository, reader, options)) {
+    needsPassphrase ||= riddle === 'no-passphrase'
+    if (state === 'stale') stale += 1
+    else held.push(state === 'fresh' ? `${hostname?.slice(0, 80)} (${mode})` : (problem ?? `${tag}: cannot be read`))
+  }
+
+  return {held, needsPassphrase, stale}
+}
+
 /**
  * Removes stale locks, and says of each what became of it. Right before it goes each one is looked at again: a lock that
  * was renewed meanwhile has a holder, and stays.

@@ -11,6 +11,7 @@ import {CONFIG_TAG} from '../kloset/resource.js'
 import {ANNOTATION} from '../registry/media-types.js'
 import {PlanBook} from './plan/book.js'
 import {draft} from './plan/draft.js'
+import {lookAgain} from './plan/look-again.js'
 import {PLAN_SCHEMA, type RepairPlan} from './plan/types.js'
 import {statesDigest} from './states-digest.js'
 
@@ -219,6 +220,10 @@ class PrunePlanner {
     this.#book.add(draft({mac, resource, tag}, action, {sources: [], why: [found]}))
   }
 
+  #context() {
+    return {book: this.#book, reader: this.#locks, repository: this.#repository, signal: this.#signal}
+  }
+
   #explain(): void {
     if (this.#young > 0) {
       const days = Math.round(this.#graceMs / 86_400_000)
@@ -264,13 +269,11 @@ class PrunePlanner {
     if (typeof found === 'string' && found > this.#colouredUntil) this.#colouredUntil = found
   }
 
-  /** Once more, after what the plan relies on is known: a lock that was renewed in between has a holder. */
   async #takeLock(found: Finding): Promise<void> {
-    await this.#add(found)
     const mac = found.object?.mac
-    const look = mac && (await this.#locks.look(mac, {signal: this.#signal}))
-    const isSame = look !== undefined && look.manifest === this.#book.relies[look.tag]
-    if (look?.state !== 'stale' || !isSame) this.#busy.push(found)
+    const again = mac && (await lookAgain(mac, this.#context()))
+    if (again?.look?.state === 'stale' && again.isRelied) await this.#add(found)
+    else this.#busy.push(found)
   }
 
   /** Earlier locks and writes: what they held, a newer one holds. Those without a time are the official plugin's locks. */

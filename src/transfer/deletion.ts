@@ -20,9 +20,19 @@ export interface DeletionOutcome {
   readonly tag: string
 }
 
+/** The locks of a target, as they are now. */
+export interface TargetLocks {
+  /** What would let more be known of the held ones. */
+  readonly advice?: string | undefined
+  /** Those that have a holder, or may have one, each in a few words. */
+  readonly held: readonly string[]
+}
+
 export interface DeletionOptions extends CallOptions {
   /** False: say what would go, and delete nothing. */
   readonly apply: boolean
+  /** Looks at the target's locks. Without it every lock that lay there when the copy began counts as held. */
+  readonly lookAtLocks?: (() => Promise<TargetLocks>) | undefined
   readonly resources: readonly Resource[]
 }
 
@@ -30,17 +40,18 @@ export interface DeletionOptions extends CallOptions {
  * Deletes from the target what the source has no longer, after a copy has been read to its end. The source is asked for
  * each tag once more before anything goes: a list that was short must not cost data.
  * @throws KlosetOciError `PARTIAL` when the copy was not complete, or the source has lost all its states
- * @throws LockedError when the target has locks
+ * @throws LockedError when a lock of the target is held, or may be
  * @throws ProtocolError when the source has a tag that it did not list
  */
 export async function* deleteTargetOnly(
   copy: StoreCopy,
   from: Repository,
   to: Repository,
-  {apply, resources, signal}: DeletionOptions,
+  {apply, lookAtLocks, resources, signal}: DeletionOptions,
 ): AsyncGenerator<DeletionOutcome> {
   const {targetOnly} = copy
-  refuseUnsafe(copy, to)
+  refuseUnsafe(copy)
+  refuseHeld(lookAtLocks ? await lookAtLocks() : unknownLocks(copy), to)
   for (const resource of ORDER)
     if (resources.includes(resource)) await refuseListed(from, resource, targetOnly[resource], signal)
   const store = new KlosetStore(to)
@@ -97,7 +108,7 @@ async function refuseListed(
 }
 
 /** @throws KlosetOciError when what was read does not bear a deletion */
-function refuseUnsafe({summary, targetLocks}: StoreCopy, to: Repository): void {
+function refuseUnsafe({summary}: StoreCopy): void {
   if (copyExitCode(summary) !== 0 || summary.counts.vanished > 0) {
     throw new KlosetOciError('PARTIAL', 'nothing is deleted: the copy before it was not complete', {
       suggestions: ['See to what failed, then run it again.'],
@@ -110,11 +121,20 @@ function refuseUnsafe({summary, targetLocks}: StoreCopy, to: Repository): void {
       suggestions: ['Something has emptied the source: the target may be the last copy.'],
     })
   }
+}
 
-  if (targetLocks > 0) {
-    throw new LockedError(`${to.location}: ${targetLocks} locks are there: somebody may be writing to it`, {
-      facts: {locks: targetLocks},
-      suggestions: ['Wait for the backup there to end, or see `gc-check` for locks that are stale.'],
-    })
-  }
+function unknownLocks({targetLocks}: StoreCopy): TargetLocks {
+  return {held: Array.from({length: targetLocks}, () => 'a lock that was not looked at')}
+}
+
+/** @throws LockedError */
+function refuseHeld({advice, held}: TargetLocks, to: Repository): void {
+  if (held.length === 0) return
+  throw new LockedError(`${to.location}: somebody works on it, or may: ${held.slice(0, 5).join(', ')}`, {
+    facts: {locks: held.length},
+    suggestions: [
+      'Wait for the backup there to end: a lock is renewed every 5 minutes and dead after 10. `locks ls` shows them.',
+      ...(advice === undefined ? [] : [advice]),
+    ],
+  })
 }

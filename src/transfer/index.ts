@@ -1,5 +1,5 @@
 export {type CopyOptions, type CopyPhase, type CopyProgress, copyStore, type StoreCopy} from './copy.js'
-export {deleteTargetOnly, type DeletionOptions, type DeletionOutcome} from './deletion.js'
+export {deleteTargetOnly, type DeletionOptions, type DeletionOutcome, type TargetLocks} from './deletion.js'
 export {
   type DiffEntry,
   diffExitCode,

@@ -7,6 +7,7 @@ import {openRepository} from '../../src/registry/open.js'
 import {cli} from '../helpers/cli.js'
 import {FakeRegistry} from '../helpers/fake-registry.js'
 import {GOLDEN_PASSPHRASE, goldenCopy, scratchDir} from '../helpers/hooks.js'
+import {putLock} from '../helpers/locks.js'
 import {contentsOf} from '../helpers/store-shape.js'
 
 interface CopyDocument {
@@ -115,6 +116,29 @@ describe('copy as a command', () => {
     expect(done.status).to.equal(0)
     expect(await contentsAt(target)).to.deep.equal(await contentsAt(`oci-layout:${root}`))
     expect(await contentsAt(target)).to.have.property('CONFIG')
+  })
+
+  it('deletes beside stale locks and says what removes them, and not beside a held one', async () => {
+    const root = goldenCopy('plaintext')
+    const target = `oci-layout:${join(scratchDir('copy'), 'target')}`
+    await cli(['copy', `oci-layout:${root}`, target])
+    const source = await openLayout(root)
+    for await (const tag of source.tags()) if (tag.startsWith('packfiles-')) await source.manifests.untag(tag)
+    await source.close()
+    await putLock(target, 11 * 60_000)
+    const held = await putLock(target, 0)
+    const args = ['copy', `oci-layout:${root}`, target, '--delete', '--yes']
+    const refused = await cli(args)
+    expect([refused.status, refused.stderr.includes('backup-host (exclusive)')], refused.stderr).to.deep.equal([
+      75,
+      true,
+    ])
+    expect(Object.keys(await contentsAt(target)).filter((tag) => tag.startsWith('packfiles-'))).to.have.length(4)
+    await cli(['rm', target, 'lock', held, '--yes', '--force'])
+    const done = await cli(args)
+    expect(done.status, done.stderr).to.equal(0)
+    expect(done.stderr).to.contain('1 lock of the target that nobody holds').and.to.contain('locks rm')
+    expect(Object.keys(await contentsAt(target)).filter((tag) => tag.startsWith('packfiles-'))).to.deep.equal([])
   })
 
   it('checks MACs of an encrypted store with its passphrase only', async () => {

@@ -58,6 +58,11 @@ export class PlanBook {
     for (const note of notes) if (!this.#notes.includes(note)) this.#notes.push(note)
   }
 
+  /** What the plan relies on of a tag; undefined while it does not. */
+  reliedOn(tag: string): TagState | undefined {
+    return this.#relies.get(tag)
+  }
+
   /** Remembers what a tag leads to, before anything is decided about it. */
   async rely(repository: Repository, tag: string, signal: AbortSignal | undefined): Promise<void> {
     if (!this.#relies.has(tag)) this.#relies.set(tag, await tagStateOf(repository, tag, {signal}))

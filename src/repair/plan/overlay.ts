@@ -13,6 +13,7 @@ import {
   type CallOptions,
   canListBlobs,
   canListManifests,
+  canTellTime,
   type FetchOptions,
   type ManifestStore,
   type Repository,
@@ -94,7 +95,7 @@ export class OverlayRepository implements Repository {
     yield* left
   }
 
-  /** The same, and what lies in the storage, where the base can list it. */
+  /** The same, with what lies in the storage and with the time, where the base tells of them. */
   withStorage(): Repository {
     const base = this.#base
     const {blobs, location, manifests} = this
@@ -105,6 +106,7 @@ export class OverlayRepository implements Repository {
       manifests,
       ping: async (options) => this.ping(options),
       tags: (options) => this.tags(options),
+      ...(canTellTime(base) && {time: async (options?: CallOptions) => base.time(options)}),
       ...(canListBlobs(base) && {blobDigests: (options?: CallOptions) => base.blobDigests(options)}),
       ...(canListManifests(base) && {manifestDigests: (options?: CallOptions) => base.manifestDigests(options)}),
     }

@@ -110,7 +110,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   const outcome = await planObjects(findings, context)
   const lost = await planStates(findings, outcome, {...context, clock})
   await planLosses(lost, context)
-  await planLocks(findings, context)
+  await planLocks(findings, {...context, clock})
   const steps = book.steps()
   return {
     created: new Date(context.now).toISOString(),

@@ -35,7 +35,7 @@ async function copyAndDelete(site: Site, life: Life): Promise<void> {
     try {
       const copy = copyStore(from, to, {clock: TEST_CLOCK, concurrency: 2})
       for await (const {failure} of copy) if (failure) throw new Error(failure.message)
-      const options = {apply: true, clock: TEST_CLOCK, resources: ['packfile', 'state']} as const
+      const options = {apply: true, resources: ['packfile', 'state']} as const
       for await (const {failure} of deleteTargetOnly(copy, from, to, options)) {
         if (failure) throw new Error(failure.message)
       }

@@ -5,7 +5,7 @@ import type {Repository} from '../../../src/registry/interfaces.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
 import {memoryRepository} from '../../../src/registry/memory/repository.js'
-import {copyStore, deleteTargetOnly, type DeletionOutcome} from '../../../src/transfer/index.js'
+import {copyStore, deleteTargetOnly, type DeletionOutcome, type TargetLocks} from '../../../src/transfer/index.js'
 import {bufferSource} from '../../../src/util/content-source.js'
 import {failureOf} from '../../helpers/failure.js'
 import {testMac} from '../../helpers/macs.js'
@@ -69,6 +69,28 @@ describe('deletion after a copy', () => {
     await store.delete('packfile', packfiles[0]!)
     await new KlosetStore(target).put('lock', testMac(9), bufferSource(await lockOf(1)))
     expect((await failureOf(copyAndDelete(repository, target))).code).to.equal('LOCKED')
+  })
+
+  it('asks for the locks as they are now, where it can', async () => {
+    const {packfiles, repository, store, target} = await copies()
+    await store.delete('packfile', packfiles[0]!)
+    await new KlosetStore(target).put('lock', testMac(9), bufferSource(await lockOf(60)))
+    const copy = copyStore(repository, target)
+    for await (const {failure} of copy) expect(failure).to.equal(undefined)
+    const run = async (lookAtLocks: () => Promise<TargetLocks>) => {
+      const tags: string[] = []
+      const options = {apply: true, lookAtLocks, resources: ['packfile']} as const
+      for await (const {tag} of deleteTargetOnly(copy, repository, target, options)) tags.push(tag)
+      return tags
+    }
+
+    const refused = await failureOf(run(async () => ({advice: 'ask him', held: ['host-2 (shared)']})))
+    expect([refused.code, refused.message]).to.deep.equal([
+      'LOCKED',
+      'memory:target: somebody works on it, or may: host-2 (shared)',
+    ])
+    expect(refused.suggestions.at(-1)).to.equal('ask him')
+    expect(await run(async () => ({held: []}))).to.deep.equal([tagOf('packfile', packfiles[0]!)])
   })
 
   it('believes no list that leaves out a tag', async () => {
