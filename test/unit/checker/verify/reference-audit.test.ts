@@ -74,7 +74,7 @@ const always = () => true
 describe('references and locations on the disk', () => {
   it('say of every blob what the index in memory says, whatever came, went and came back', () => {
     let readable = 0
-    for (let seed = 0; seed < 150; seed++) {
+    for (let seed = 0; seed < 80; seed++) {
       const random = seeded(seed)
       const missing = pick(random, packfiles)
       // eslint-disable-next-line unicorn/consistent-function-scoping -- of this seed
@@ -103,14 +103,14 @@ describe('references and locations on the disk', () => {
       log.dispose()
     }
 
-    expect(readable).to.be.greaterThan(1000)
+    expect(readable).to.be.greaterThan(500)
   })
 
-  it('tell one missing blob among two hundred thousand, by its MAC and by its type', async () => {
+  it('tell one missing blob among a hundred thousand, by its MAC and by its type', async () => {
     const packfile = packfiles[0]!
     const log = new LocationLog({hasPackfile: always})
     log.add(known(packfile))
-    const macs = Array.from({length: 200_000}, (_, number) => {
+    const macs = Array.from({length: 150_000}, (_, number) => {
       const mac = createHash('sha256').update(String(number)).digest('hex') as Mac
       log.add(placed(chunk, mac, packfile))
       return mac
