@@ -1,6 +1,8 @@
 import type {ApplyResult, RepairPlan} from '../../src/repair/index.js'
 import type {StoreDamage} from './store-damages.js'
 
+import {tagOf} from '../../src/kloset/resource.js'
+import {testMac} from './macs.js'
 import {RepairRig} from './repair-rig.js'
 import {DAMAGES, swapTags} from './store-damages.js'
 
@@ -33,24 +35,57 @@ const EMPTIED: StoreDamage = {name: 'emptied', run: (rig, tag) => rig.editBlob(r
 const packfileOf = (rig: RepairRig) => rig.tagsOf('packfiles').sort((a, b) => rig.size(b) - rig.size(a))[0]!
 const stateOf = (rig: RepairRig) => rig.tagsOf('state').sort()[0]!
 
+const LOCK = testMac(9)
+const truncate = (rig: RepairRig, tag: string) => rig.editBlob(rig.layerOf(tag), (bytes) => bytes.subarray(0, 20))
+const lose = (rig: RepairRig, tag: string) => rig.editBlob(rig.layerOf(tag), () => {})
+
+/** Locks that lie in the store when it is damaged, and what becomes of them. */
+const LOCKS: readonly (readonly [name: string, minutesAgo: number, damage?: StoreDamage['run']])[] = [
+  ['stale', 30],
+  ['fresh', 1],
+  ['truncation, written long ago', 30, truncate],
+  ['truncation, written just now', 1, truncate],
+  ['missing blob, written long ago', 30, lose],
+  ['missing blob, written just now', 1, lose],
+]
+
+function lockRow([name, minutesAgo, damage]: (typeof LOCKS)[number]): MatrixRow {
+  return {
+    damage: {
+      name,
+      async run(rig, tag) {
+        await rig.putLock(LOCK, {exclusive: true, minutesAgo})
+        await damage?.(rig, tag)
+      },
+    },
+    object: 'lock',
+    tagOf: () => tagOf('lock', LOCK),
+  }
+}
+
 export const MATRIX: readonly MatrixRow[] = [
   ...[...DAMAGES, EMPTIED].map((damage) => ({damage, object: 'CONFIG', tagOf: () => 'CONFIG'})),
   ...[...DAMAGES, EMPTIED, SWAPPED].map((damage) => ({damage, object: 'packfile', tagOf: packfileOf})),
   ...[...DAMAGES, EMPTIED, SWAPPED].map((damage) => ({damage, object: 'state', tagOf: stateOf})),
+  ...LOCKS.map((lock) => lockRow(lock)),
 ]
 
 /** Damages a store, repairs it from some sources, and verifies it down to its last blob. */
 export async function runCell(
-  {damage, tagOf}: MatrixRow,
+  {damage, object, tagOf: tagIn}: MatrixRow,
   sources: (rig: RepairRig) => readonly string[],
 ): Promise<Cell> {
   const rig = new RepairRig('plaintext')
-  await damage.run(rig, tagOf(rig))
+  await damage.run(rig, tagIn(rig))
   const plan = await rig.plan(sources(rig))
   if (plan.steps.length === 0 && plan.unfixable.length === 0) {
-    return {outcome: 'nothing to do', text: 'nothing to do: readers do not mind'}
+    const text =
+      object === 'lock' ? 'left alone: it is held, and refuses the repair' : 'nothing to do: readers do not mind'
+    return {outcome: 'nothing to do', text}
   }
 
+  if (object === 'lock' && plan.steps.length === 0)
+    return {outcome: 'nothing to do', text: 'left alone: it may be held'}
   const applied = plan.steps.length > 0 ? await rig.apply() : undefined
   return judge(rig, plan, applied)
 }

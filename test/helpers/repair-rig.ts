@@ -9,7 +9,12 @@ import {collectGcCheck} from '../../src/checker/index.js'
 import {collectVerify} from '../../src/checker/verify/index.js'
 import {unlock} from '../../src/kloset/codec/kdf.js'
 import {type Configuration} from '../../src/kloset/configuration.js'
+import {sealEnvelope} from '../../src/kloset/envelope.js'
+import {encodeLock} from '../../src/kloset/lock.js'
+import {type Mac} from '../../src/kloset/mac.js'
 import {KlosetStore} from '../../src/kloset/store.js'
+import {timestampFromMillis} from '../../src/kloset/timestamp.js'
+import {makeVersion} from '../../src/kloset/version.js'
 import {openRepository} from '../../src/registry/open.js'
 import {
   applyRepair,
@@ -24,7 +29,9 @@ import {
   undoRepair,
   type UndoResult,
 } from '../../src/repair/index.js'
+import {bufferSource} from '../../src/util/content-source.js'
 import {FIXTURES, GOLDEN_PASSPHRASE, goldenCopy, type GoldenName, scratchDir} from './hooks.js'
+import {unlockedGolden} from './unlocked.js'
 
 const secrets = new Map<string, Promise<Secret>>()
 
@@ -146,6 +153,24 @@ export class RepairRig {
     } finally {
       for (const source of opened) await source.close()
     }
+  }
+
+  /** Puts a lock into the store, as plakar or another repair writes it. */
+  async putLock(
+    mac: Mac,
+    {exclusive = false, minutesAgo = 0}: {readonly exclusive?: boolean; readonly minutesAgo?: number} = {},
+  ): Promise<void> {
+    const {codec, hasher} = await unlockedGolden(this.name)
+    const then = LATER.now() - minutesAgo * 60_000
+    const version = makeVersion(1, 0, 0)
+    const lock = {exclusive, hostname: 'backup-host', timestamp: timestampFromMillis(then), version}
+    const data = codec.encode(encodeLock(lock))
+    hasher.reset()
+    const bytes = sealEnvelope(data, {hasher, resource: 'lock', version})
+    await this.withRepository(async (repository) => {
+      const clock = {...LATER, now: () => then}
+      await new KlosetStore(repository, {clock}).put('lock', mac, bufferSource(bytes))
+    })
   }
 
   quarantineExists(): boolean {

@@ -1,33 +1,11 @@
 import {expect} from 'chai'
 
-import {sealEnvelope} from '../../../src/kloset/envelope.js'
-import {encodeLock} from '../../../src/kloset/lock.js'
 import {type Mac} from '../../../src/kloset/mac.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
-import {timestampFromMillis} from '../../../src/kloset/timestamp.js'
-import {makeVersion} from '../../../src/kloset/version.js'
-import {bufferSource} from '../../../src/util/content-source.js'
 import {failureOf} from '../../helpers/failure.js'
 import {testMac} from '../../helpers/macs.js'
 import {LATER, RepairRig} from '../../helpers/repair-rig.js'
-import {unlockedGolden} from '../../helpers/unlocked.js'
-
-const MINUTE = 60_000
-const version = makeVersion(1, 0, 0)
-
-/** A lock in the store, as plakar or another repair writes it. */
-async function putLock(rig: RepairRig, mac: Mac, {exclusive = false, minutesAgo = 0}): Promise<void> {
-  const {codec, hasher} = await unlockedGolden(rig.name)
-  const timestamp = timestampFromMillis(LATER.now() - minutesAgo * MINUTE)
-  const data = codec.encode(encodeLock({exclusive, hostname: 'backup-host', timestamp, version}))
-  hasher.reset()
-  const bytes = sealEnvelope(data, {hasher, resource: 'lock', version})
-  await rig.withRepository(async (repository) => {
-    const clock = {...LATER, now: () => LATER.now() - minutesAgo * MINUTE}
-    await new KlosetStore(repository, {clock}).put('lock', mac, bufferSource(bytes))
-  })
-}
 
 async function damagedRig(name: 'encrypted' | 'plaintext' = 'plaintext'): Promise<RepairRig> {
   const rig = new RepairRig(name)
@@ -51,7 +29,7 @@ describe('repair and locks', function () {
   it('is refused while plakar backs up, and goes on when that is over', async () => {
     const rig = await damagedRig()
     await rig.plan([rig.mirror])
-    await putLock(rig, testMac(1), {minutesAgo: 1})
+    await rig.putLock(testMac(1), {minutesAgo: 1})
     const failure = await failureOf(rig.apply())
     expect(failure).to.include({code: 'LOCKED'})
     expect(failure.message).to.contain('backup-host (shared)')
@@ -64,7 +42,7 @@ describe('repair and locks', function () {
   it('waits for another to let go when it is told to', async () => {
     const rig = await damagedRig()
     await rig.plan([rig.mirror])
-    await putLock(rig, testMac(1), {})
+    await rig.putLock(testMac(1), {})
     let passed = 0
     const clock = {
       now: () => LATER.now() + passed,
@@ -82,7 +60,7 @@ describe('repair and locks', function () {
 
   it('takes stale locks away, as its last step, and can put them back', async () => {
     const rig = await damagedRig()
-    await putLock(rig, testMac(1), {exclusive: true, minutesAgo: 30})
+    await rig.putLock(testMac(1), {exclusive: true, minutesAgo: 30})
     const plan = await rig.plan([rig.mirror])
     expect(plan.steps.map(({action}) => action.kind)).to.deep.equal(['put-blob', 'remove-tag'])
     expect(await rig.apply()).to.include({failed: 0})
@@ -97,7 +75,7 @@ describe('repair and locks', function () {
       [30, ['remove-tag']],
     ] as const) {
       const rig = new RepairRig('plaintext')
-      await putLock(rig, testMac(1), {minutesAgo})
+      await rig.putLock(testMac(1), {minutesAgo})
       rig.editBlob(rig.layerOf(tagOf('lock', testMac(1))), (bytes) => bytes.subarray(0, 20))
       const plan = await rig.plan()
       expect(plan.steps.map(({action}) => action.kind)).to.deep.equal(kinds)

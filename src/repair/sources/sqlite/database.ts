@@ -52,7 +52,9 @@ export class SqliteFile {
         await file.read(header, 0, 100, 0)
         const stated = header.readUInt16BE(16)
         const pageBytes = stated === 1 ? 65_536 : stated
-        if (header.toString('latin1', 0, 16) !== MAGIC || pageBytes < 512 || header.readUInt32BE(56) > 1) {
+        const reserved = header[20]!
+        const isPageSize = pageBytes >= 512 && Number.isInteger(Math.log2(pageBytes)) && pageBytes - reserved >= 480
+        if (header.toString('latin1', 0, 16) !== MAGIC || !isPageSize || header.readUInt32BE(56) > 1) {
           throw new StoreFormatError(`${path}: not an SQLite database in UTF-8`)
         }
 
@@ -61,7 +63,7 @@ export class SqliteFile {
           return undefined // eslint-disable-line unicorn/no-useless-undefined -- the type asks for it
         })
         const walPages = wal ? await readWal(wal, pageBytes) : {offsets: new Map<number, number>(), pageCount: 0}
-        return new SqliteFile(file, wal, {pageBytes, reserved: header[20]!, walPages})
+        return new SqliteFile(file, wal, {pageBytes, reserved, walPages})
       } catch (error) {
         await file.close()
         await wal?.close()
@@ -80,9 +82,9 @@ export class SqliteFile {
    * @throws StoreFormatError when the database is damaged
    */
   async *rows(table: string): AsyncGenerator<SqlValue[]> {
-    for await (const [type, name, , root] of this.#walk(1, 0)) {
+    for await (const [type, name, , root] of this.#walk(1, new Set())) {
       if (type === 'table' && name === table && typeof root === 'bigint') {
-        yield* this.#walk(Number(root), 0)
+        yield* this.#walk(Number(root), new Set())
         return
       }
     }
@@ -104,7 +106,7 @@ export class SqliteFile {
   }
 
   async #page(number: number): Promise<Buffer> {
-    if (number < 1) throw damaged()
+    if (!(number >= 1 && number < 2 ** 32)) throw damaged()
     const bytes = Buffer.alloc(this.#pageBytes)
     const offset = this.#walPages.offsets.get(number)
     const {bytesRead} =
@@ -120,16 +122,23 @@ export class SqliteFile {
     const {end} = readVarint(page, size.end)
     if (size.value > MAX_ROW_BYTES) throw damaged()
     const most = this.#usable - 35
-    if (size.value <= most) return page.subarray(end, end + size.value)
+    if (size.value <= most) {
+      if (end + size.value > page.length) throw damaged()
+      return page.subarray(end, end + size.value)
+    }
+
     const least = Math.floor(((this.#usable - 12) * 32) / 255) - 23
     const fitting = least + ((size.value - least) % (this.#usable - 4))
     const local = fitting <= most ? fitting : least
+    if (end + local + 4 > page.length) throw damaged()
     const rest = await this.#overflow(page.readUInt32BE(end + local), size.value - local)
     return Buffer.concat([page.subarray(end, end + local), rest])
   }
 
-  async *#walk(number: number, depth: number): AsyncGenerator<SqlValue[]> {
-    if (depth > MAX_DEPTH) throw damaged()
+  /** @param seen pages of the same tree that were read: each stands in it once */
+  async *#walk(number: number, seen: Set<number>, depth = 0): AsyncGenerator<SqlValue[]> {
+    if (depth > MAX_DEPTH || seen.has(number)) throw damaged()
+    seen.add(number)
     const page = await this.#page(number)
     const start = number === 1 ? 100 : 0
     const kind = page[start]
@@ -141,11 +150,11 @@ export class SqliteFile {
     for (let cell = 0; cell < cells; cell++) {
       const at = page.readUInt16BE(pointers + cell * 2)
       if (at + 4 > page.length) throw damaged()
-      if (isInterior) yield* this.#walk(page.readUInt32BE(at), depth + 1)
+      if (isInterior) yield* this.#walk(page.readUInt32BE(at), seen, depth + 1)
       else yield decodeRecord(await this.#payload(page, at))
     }
 
-    if (isInterior) yield* this.#walk(page.readUInt32BE(start + 8), depth + 1)
+    if (isInterior) yield* this.#walk(page.readUInt32BE(start + 8), seen, depth + 1)
   }
 }
 

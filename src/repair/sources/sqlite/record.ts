@@ -45,6 +45,7 @@ function lengthOf(type: number): number {
 function valueOf(type: number, bytes: Buffer): SqlValue {
   if (type >= 12) return type % 2 === 0 ? Buffer.from(bytes) : bytes.toString('utf8')
   if (type === 8 || type === 9) return BigInt(type - 8)
+  if (type > 9) throw new StoreFormatError('state cache: a value of a kind that there is none of')
   if (type === 0 || type === 7) return null
   return BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`))
 }
