@@ -3,12 +3,15 @@ import {causesOf, type ErrorCode, KlosetOciError, messageOf} from '../errors.js'
 /**
  * Why a path was not restored.
  * `damaged`: the store does not have it any more. `exists`: something else is in its place. `failed`: the file system
- * refused. `special`: it is a device, pipe or socket.
+ * refused. `special`: it is a device, pipe or socket. `attributes`: all of it was, but for its extended attributes, which
+ * Node.js has no call to set.
  */
-export type ProblemKind = 'damaged' | 'exists' | 'failed' | 'special'
+export type ProblemKind = 'attributes' | 'damaged' | 'exists' | 'failed' | 'special'
 
 /** One path, or with `before` all from it on, that was not restored. */
 export interface RestoreProblem {
+  /** Names of its extended attributes. */
+  readonly attributes?: readonly string[] | undefined
   /** A part of the tree could not be read: paths from `path` to before this one may be missing. */
   readonly before?: string | undefined
   /** The blob that is damaged or missing, when it is one. */

@@ -4,7 +4,14 @@ import type {CallOptions} from '../registry/interfaces.js'
 
 import {isNotFound, NotFoundError} from '../errors.js'
 import {type StoreContents} from '../kloset/contents.js'
-import {type BrokenNode, type Filesystem, isDirectory, kindOfMode, type Snapshot} from '../kloset/snapshot/index.js'
+import {
+  type BrokenNode,
+  type Entry,
+  type Filesystem,
+  isDirectory,
+  kindOfMode,
+  type Snapshot,
+} from '../kloset/snapshot/index.js'
 import {throwIfAborted} from '../util/abort.js'
 import {ContentReader} from './content.js'
 import {type ExistingPolicy, FileRestorer, type Outcome} from './file-restorer.js'
@@ -120,7 +127,7 @@ export class Restore implements AsyncIterable<RestoreProblem> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<RestoreProblem> {
     for await (const problem of this.#run()) {
-      this.#counts[problem.kind] += 1
+      this.#counts[problem.kind === 'attributes' ? 'withAttributes' : problem.kind] += 1
       yield problem
     }
   }
@@ -142,7 +149,7 @@ export class Restore implements AsyncIterable<RestoreProblem> {
       for await (const found of walkBelow(files, path, {onBroken: (broken) => this.#partLost(broken)})) {
         throwIfAborted(this.#parts.signal)
         const {entry, mac} = found
-        if (entry && entry.extendedAttributes.length > 0) this.#counts.withAttributes += 1
+        if (entry) this.#noteAttributes(entry)
         if (!entry || !isDirectory(entry)) {
           yield found
           continue
@@ -180,6 +187,12 @@ export class Restore implements AsyncIterable<RestoreProblem> {
   #metadata() {
     const {owner = process.geteuid?.() === 0, permissions = true} = this.#parts
     return {owner, permissions}
+  }
+
+  #noteAttributes({extendedAttributes: attributes, path}: Entry): void {
+    if (attributes.length === 0) return
+    const message = `${attributes.length === 1 ? 'an extended attribute is' : 'extended attributes are'} not restored`
+    this.#pending.push({attributes, kind: 'attributes', message, path})
   }
 
   #partLost({before, error, from}: BrokenNode): void {

@@ -19,6 +19,8 @@ export const MODE = {
 
 /** One path of a snapshot that a test makes; a path that ends in `/` is a folder. */
 export interface MadeEntry {
+  /** Names of extended attributes. */
+  readonly attributes?: readonly string[]
   /** Pieces of the content. */
   readonly chunks?: readonly Buffer[]
   readonly info?: object
@@ -80,6 +82,7 @@ function putEntry(box: BlobBox, path: string, entry: MadeEntry, chunks: Map<Mac,
   const time = new Date(1_000_000_000_000)
   /* eslint-disable camelcase -- kloset's names */
   return box.put(BLOB_TYPES.vfsEntry, {
+    ...(entry.attributes && {extended_attributes: entry.attributes}),
     file_info: {mod_time: time, mode: entry.mode ?? kind, name, nlink: 1, size: whole.length, ...entry.info},
     ...(object && {object: bytesOf(object)}),
     parent_path: at <= 0 ? '/' : clean.slice(0, at),

@@ -11,6 +11,9 @@ import {storeArg} from '../../cli/store-command.js'
 import {EXIT} from '../../exit-codes.js'
 import {restore, type RestoreProblem, type RestoreSummary} from '../../restore/index.js'
 
+/** Whole systems have attributes by the ten thousand, and nothing of the content is missing for it. */
+const MAX_ATTRIBUTE_LINES = 20
+
 export interface SnapshotRestoreResult extends RestoreSummary {
   readonly id: string
   readonly store: string
@@ -33,8 +36,8 @@ folder, as plakar restore lays it; a path lies where it lay below the folder tha
 its MACs and appears whole or not at all, with its permissions and times (to the microsecond), and as root its owner; symbolic
 and hard links are links again. Nothing is written outside the folder. A file that cannot be read any more is named and the
 rest is restored (exit code 65). What is in the way is left and named (73); a file that is there with the right content is
-no obstacle, so that the same command goes on where an interrupted one stopped. Devices, pipes, sockets and extended
-attributes are not restored: they are counted.`,
+no obstacle, so that the same command goes on where an interrupted one stopped. Devices, pipes and sockets are not restored,
+and extended attributes neither, since Node.js has no call for them: they are named and counted.`,
     EXIT.damage,
     EXIT.notFound,
     EXIT.alreadyExists,
@@ -100,7 +103,7 @@ attributes are not restored: they are counted.`,
       const writer = new LineWriter()
       for await (const problem of running) {
         if (json) await json.item(problemJson(problem))
-        else {
+        else if (problem.kind !== 'attributes' || running.summary.withAttributes <= MAX_ATTRIBUTE_LINES) {
           progress.stop()
           await writer.line(problemLine(problem))
         }
@@ -123,11 +126,18 @@ function exitCodeOf({damaged, exists, failed}: RestoreSummary): number {
   return failed > 0 ? EXIT.unexpected : EXIT.done
 }
 
-function problemJson({before, path, ...rest}: RestoreProblem) {
-  return {...pathJson(path), ...(before !== undefined && {before: shownPath(before)}), ...rest}
+function problemJson({attributes, before, path, ...rest}: RestoreProblem) {
+  return {
+    ...pathJson(path),
+    ...(attributes && {attributes: attributes.map((name) => shownPath(name))}),
+    ...(before !== undefined && {before: shownPath(before)}),
+    ...rest,
+  }
 }
 
-function problemLine({before, kind, message, path}: RestoreProblem): string {
+function problemLine({attributes, before, kind, message, path}: RestoreProblem): string {
+  if (attributes)
+    return `warning  ${shownPath(path)}: ${message}: ${attributes.map((name) => shownPath(name)).join(', ')}`
   const until = before === undefined ? '' : before === '' ? ' and all behind it' : ` to ${shownPath(before)}`
   return `${kind.padEnd(7)}  ${shownPath(path)}${until}: ${message}`
 }
@@ -151,6 +161,6 @@ function summaryLines(summary: RestoreSummary, target: string): string[] {
   remark(exists, 'not restored: something else is there (--overwrite, --skip-existing)')
   remark(failed, 'refused by the file system')
   remark(special, 'not restored: devices, pipes or sockets')
-  remark(summary.withAttributes, 'with extended attributes, which are not restored')
+  remark(summary.withAttributes, 'with extended attributes, which are not restored (--json names all of them)')
   return lines
 }

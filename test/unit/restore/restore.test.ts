@@ -14,6 +14,7 @@ import {
 import {join} from 'node:path'
 
 import {BLOB_TYPES} from '../../../src/kloset/blob-type.js'
+import {type RestoreProblem} from '../../../src/restore/problems.js'
 import {Restore, type RestoreParts, type RestoreSummary} from '../../../src/restore/restore.js'
 import {failureOf} from '../../helpers/failure.js'
 import {scratchDir} from '../../helpers/hooks.js'
@@ -61,6 +62,24 @@ describe('restore', function () {
     }
 
     expect(readdirSync(target).sort()).to.deep.equal(['folder', 'plain'])
+  })
+
+  it('names what has extended attributes, and restores the rest of it', async function () {
+    const attributes = ['user.one', 'security.two']
+    const made = await madeSnapshot({
+      '/folder/': {attributes: ['user.three'], mode: MODE.directory + 0o755},
+      '/folder/a': {attributes, chunks: [Buffer.from('content')]},
+      '/folder/b': 'without',
+    })
+    const restore = new Restore(made.snapshot, {content: made.content, target})
+    const problems: RestoreProblem[] = []
+    for await (const problem of restore) problems.push(problem)
+    expect(problems.map(({attributes: names, kind, path}) => ({kind, names, path}))).to.deep.equal([
+      {kind: 'attributes', names: ['user.three'], path: '/folder'},
+      {kind: 'attributes', names: attributes, path: '/folder/a'},
+    ])
+    expect(restore.summary).to.include({damaged: 0, failed: 0, files: 2, withAttributes: 2})
+    expect(text(join(target, 'folder/a'))).to.equal('content')
   })
 
   it('goes on where it was stopped, and does nothing twice', async function () {
