@@ -69,7 +69,7 @@ const kept = async ({site}: World) => looking(site, 'quarantine', async (store) 
 
 for (const kind of SITES) {
   describe(`prune ${kind.name}, killed at every request`, function () {
-    this.timeout(600_000)
+    this.timeout(3_600_000)
     let makeSite: () => Promise<Site>
     let sealed: SealedPlan
 

@@ -132,7 +132,7 @@ const end = async ({site}: World) => site.close()
 
 for (const kind of SITES) {
   describe(`repair ${kind.name}, killed at every request`, function () {
-    this.timeout(600_000)
+    this.timeout(3_600_000)
     let planFile: string
     let atFirst: ReadonlySet<string>
     let makeSite: () => Promise<Site>

@@ -2,6 +2,9 @@ import {expect} from 'chai'
 
 import {type Death, Life} from './life.js'
 
+/** The first request to die at: with a stride, which of all. */
+const FIRST = Number(process.env['KLOSET_OCI_KILL_FIRST'] ?? 1)
+
 /** Work that is killed at every request in turn. A world is made anew for each try. */
 export interface KillTrial<World> {
   /** Directly after a death, the other side having come to rest: what must hold at any moment. */
@@ -33,7 +36,7 @@ export async function killEverywhere<World>(
   const {contents: expected, requests} = await uninterrupted(trial)
   let tried = 0
   for (const death of deaths) {
-    for (let at = 1; at <= requests; at += stride) {
+    for (let at = FIRST; at <= requests; at += stride) {
       if (await once(trial, {at, death, expected})) tried += 1
     }
   }
