@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 import {readFileSync} from 'node:fs'
+import {join} from 'node:path'
 
 import type {Finding} from '../../src/checker/findings.js'
 
@@ -10,7 +11,7 @@ import {openRepository} from '../../src/registry/open.js'
 import {bufferSource} from '../../src/util/content-source.js'
 import {cli, type CliResult} from '../helpers/cli.js'
 import {flipBit} from '../helpers/damage.js'
-import {GOLDEN_PASSPHRASE} from '../helpers/hooks.js'
+import {GOLDEN_PASSPHRASE, scratchDir} from '../helpers/hooks.js'
 import {seeded} from '../helpers/random.js'
 import {RepairRig} from '../helpers/repair-rig.js'
 
@@ -71,4 +72,26 @@ describe('verify as a command', function () {
       expect(document.findings.map(({kind, tag}) => [kind, tag])).to.deep.equal([['digest-mismatch', rotten]])
     })
   }
+
+  it('names with 65 what the ledger knew and is gone without a trace, until that is accepted', async () => {
+    const rig = new RepairRig('plaintext')
+    const ledger = join(scratchDir('verify'), 'main.ledger')
+    const nightly = async (...args: string[]) => cli(['verify', rig.location, '--resume', ledger, ...args])
+    expect((await nightly()).status).to.equal(0)
+    // All that the store has but its CONFIG: what is left is an empty store, and a sound one.
+    const gone = [...rig.tagsOf('state'), ...rig.tagsOf('packfiles')]
+    for (const tag of gone) rig.forgetTag(tag)
+    const check = await cli(['gc-check', rig.location])
+    expect(check.status, check.stdout).to.equal(0)
+
+    const told = await nightly()
+    expect(told.status, told.stderr).to.equal(65)
+    for (const tag of gone) expect(told.stdout).to.match(new RegExp(`object-gone .*${tag}`))
+    expect(told.stdout).to.contain(`${gone.length} objects have gone since`).and.to.contain('--accept-gone')
+    const document = (await nightly('--json')).json<{exitCode: number; ledger: {gone: number}}>()
+    expect([document.exitCode, document.ledger.gone]).to.deep.equal([65, gone.length])
+    expect((await nightly('--accept-gone')).status).to.equal(0)
+    expect((await nightly()).status).to.equal(0)
+    expect((await cli(['verify', rig.location, '--accept-gone'])).status).to.equal(2)
+  })
 })
