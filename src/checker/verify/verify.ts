@@ -342,14 +342,7 @@ export class Verify implements AsyncIterable<Finding> {
       yield* this.#packfiles(verifier)
       // Their memory is needed for what follows.
       await judges?.close()
-      const absent = {
-        book: this.#book,
-        failures: context.failures,
-        keeper: this.#keeper,
-        repository: this.#repository,
-        signal: this.#options.signal,
-        tags: this.#tags,
-      }
+      const absent: AbsentContext = {...context, book: this.#book, keeper: this.#keeper, tags: this.#tags}
       yield* this.#missing(absent)
       yield* this.#judgeGhosts()
       yield* this.#configBlobs.check(context)
