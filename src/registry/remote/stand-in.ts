@@ -2,10 +2,11 @@ import {randomBytes} from 'node:crypto'
 
 import type {Descriptor} from '../descriptor.js'
 
-import {isObject, isStringRecord, type JsonObject} from '../../util/json.js'
+import {isStringRecord, type JsonObject} from '../../util/json.js'
 import {digestOf} from '../digest.js'
 import {parseManifestJson, type RawManifest} from '../manifest.js'
 import {MEDIA_TYPE} from '../media-types.js'
+import {STAND_IN_NOTE} from '../stand-in-note.js'
 
 /** The blob that a manifest of nothing names as its configuration. */
 export const EMPTY_CONFIG_BYTES = Buffer.from('{}')
@@ -15,8 +16,6 @@ export const EMPTY_CONFIG: Descriptor = {
   size: EMPTY_CONFIG_BYTES.length,
 }
 
-const NONCE = 'dev.kloset-oci.stand-in'
-
 /**
  * The same manifest with one annotation more, so that it has a digest of its own that nothing else can share. A tag
  * that points at it for a moment still leads to its content, and the registry has taken this kind of manifest before.
@@ -25,14 +24,14 @@ export function standInFor({bytes, mediaType}: RawManifest): RawManifest {
   const json = parseManifestJson(bytes, 'manifest')
   const annotations = isStringRecord(json['annotations']) ? json['annotations'] : {}
   // A subject would put the stand-in on the list of its referrers.
-  return encode({...json, annotations: {...annotations, [NONCE]: nonce()}, subject: undefined}, mediaType)
+  return encode({...json, annotations: {...annotations, [STAND_IN_NOTE]: nonce()}, subject: undefined}, mediaType)
 }
 
 /** A manifest of nothing, for when the one to be replaced cannot be read or names blobs that have gone. */
 export function emptyStandIn(): RawManifest {
   return encode(
     {
-      annotations: {[NONCE]: nonce()},
+      annotations: {[STAND_IN_NOTE]: nonce()},
       artifactType: MEDIA_TYPE.emptyJson,
       config: EMPTY_CONFIG,
       layers: [],
@@ -41,12 +40,6 @@ export function emptyStandIn(): RawManifest {
     },
     MEDIA_TYPE.imageManifest,
   )
-}
-
-/** Whether a manifest is one of these, left behind by a run that was cut off. */
-export function isStandIn(json: JsonObject): boolean {
-  const {annotations} = json
-  return isObject(annotations) && NONCE in annotations
 }
 
 /** Something that is nowhere yet. */

@@ -6,7 +6,7 @@ import {KlosetOciError} from '../../errors.js'
 import {type Mac} from '../../kloset/mac.js'
 import {statesDigest} from '../states-digest.js'
 import {StoreLock} from '../store-lock.js'
-import {tagStateOf} from '../tag-state.js'
+import {isBeingRemoved, tagStateOf} from '../tag-state.js'
 
 export interface LockingOptions {
   readonly clock?: Clock | undefined
@@ -80,6 +80,8 @@ export async function checkUnchanged({journal, repository, sealed, signal}: Appl
   const changes: string[] = []
   for (const [tag, states] of allowed) {
     const now = await tagStateOf(repository, tag, {signal})
+    // Half removed by an earlier run.
+    if (!states.has(now) && states.has('absent') && (await isBeingRemoved(repository, tag, {signal}))) continue
     if (!states.has(now)) changes.push(`${tag} leads to ${now}, not to ${[...states].join(' or ')}`)
   }
 
@@ -101,7 +103,10 @@ export async function checkStepUnchanged(step: RepairStep, context: ApplyContext
   const now = await tagStateOf(repository, step.tag, {signal})
   if (now === sealed.plan.relies[step.tag]) return
   const own = sealed.plan.steps.filter(({tag}) => tag === step.tag)
-  if (own.some(({id}) => journal.step(id).after.includes(now))) return
+  const after = new Set(own.flatMap(({id}) => journal.step(id).after))
+  if (after.has(now)) return
+  const mayBeAbsent = after.has('absent') || sealed.plan.relies[step.tag] === 'absent'
+  if (mayBeAbsent && (await isBeingRemoved(repository, step.tag, {signal}))) return
   throw new KlosetOciError('INVALID_ARGUMENT', `${step.tag}: was changed by somebody else during the repair`, {
     facts: {actual: now, tag: step.tag},
     suggestions: ['Find out who writes to the store, then make a new plan.'],

@@ -7,7 +7,7 @@ import {isDigest} from '../../registry/digest.js'
 import {MEDIA_TYPE} from '../../registry/media-types.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {spool} from '../../util/spool.js'
-import {tagStateOf} from '../tag-state.js'
+import {isBeingRemoved, tagStateOf} from '../tag-state.js'
 import {recordName} from './context.js'
 import {type LockingOptions, lockStore} from './session.js'
 
@@ -109,9 +109,13 @@ async function putBack(step: RepairStep, context: ApplyContext): Promise<Outcome
       : {state: now}
   }
 
-  if (!progress.after.includes(now)) return {reason: `${step.tag} leads to ${now}: somebody else has changed it since`}
+  const mayBeAbsent = record.state === 'absent' || progress.after.includes('absent')
+  const isHalfRemoved = mayBeAbsent && (await isBeingRemoved(repository, step.tag, {signal}))
+  if (!progress.after.includes(now) && !isHalfRemoved)
+    return {reason: `${step.tag} leads to ${now}: somebody else has changed it since`}
   await journal.add({event: 'undoing', step: step.id})
-  await quarantine.save(recordName(sealed, step.id, 'after'), step.tag, repository, {signal})
+  // What is half removed was kept before that.
+  if (!isHalfRemoved) await quarantine.save(recordName(sealed, step.id, 'after'), step.tag, repository, {signal})
   if (record.state === 'absent') {
     await repository.manifests.untag(step.tag, {signal}).catch((error: unknown) => {
       if (!isNotFound(error)) throw error
@@ -160,9 +164,12 @@ async function removeMade(step: RepairStep, context: ApplyContext): Promise<void
   for (const [tag, states] of [...journal.step(step.id).made].toReversed()) {
     if (tag === step.tag) continue
     const now = await tagStateOf(repository, tag, {signal})
-    if (!states.has(now)) continue
+    const isWhole = states.has(now)
+    if (!isWhole && !(await isBeingRemoved(repository, tag, {signal}))) continue
     await journal.add({event: 'undoing', step: step.id})
-    await quarantine.save(recordName(sealed, step.id, `made-${tag.slice(0, 40)}`), tag, repository, {signal})
+    // What is half removed was kept before that.
+    if (isWhole)
+      await quarantine.save(recordName(sealed, step.id, `made-${tag.slice(0, 40)}`), tag, repository, {signal})
     await repository.manifests.untag(tag, {signal})
   }
 }

@@ -6,6 +6,7 @@ import type {Repository} from '../../../src/registry/interfaces.js'
 
 import {tagOf} from '../../../src/kloset/resource.js'
 import {KlosetStore} from '../../../src/kloset/store.js'
+import {digestOf} from '../../../src/registry/digest.js'
 import {MemoryHost} from '../../../src/registry/memory/repository.js'
 import {applyRepair, idOf, type RunOptions, undoRepair} from '../../../src/repair/index.js'
 import {removeLocks} from '../../../src/repair/locks.js'
@@ -35,7 +36,8 @@ const source = await storeWithPackfiles(2)
 const orphans = await Promise.all(
   ['one', 'two'].map(async (text) => packfileOf(`left by backup ${text}`, {minutesAgo: 60 * 24 * 10})),
 )
-const needed = await objectsOf(source.repository)
+const FOREIGN = 'somebody-elses'
+const needed = {...(await objectsOf(source.repository)), [FOREIGN]: digestOf(orphans[0]!.bytes)}
 const packfiles = await Promise.all(
   source.packfiles.map(async (mac) => {
     const stream = await source.store.get('packfile', mac)
@@ -50,6 +52,8 @@ async function fill(repository: Repository): Promise<void> {
   await store.put('state', testMac(1), bufferSource(source.state))
   for (const [mac, bytes] of packfiles) await store.put('packfile', mac, bufferSource(bytes))
   await store.put('lock', testMac(7), bufferSource(await lockOf(0, 'dead')))
+  // One of the orphans goes alone, without what else leads to its manifest.
+  await repository.manifests.tag(await repository.manifests.resolve(tagOf('packfile', orphans[0]!.mac)), FOREIGN)
 }
 
 const optionsOf = (open: Open, planPath: string): RunOptions => ({
