@@ -21,6 +21,9 @@ import {verifyLarge} from './large-packfile.js'
 /** Packfiles up to this size are taken into memory, a large one alone; kloset's have 64 MiB unless told otherwise. */
 const MAX_IN_MEMORY = 1024 * 1024 * 1024
 
+/** Of a packfile that could not be judged. */
+const NO_VERDICT = {blobs: 0, isMapped: true, lost: [], references: new Uint8Array(0), snapshots: []} as const
+
 interface Blob {
   readonly digest: Digest
   readonly size: number
@@ -79,8 +82,8 @@ export class ObjectVerifier {
     } catch (error) {
       if (!(error instanceof ThreadLostError)) throw error
       const {bytes, failure} = await this.#read(of.subject, of)
-      // What was sound a moment ago: the next look tells.
-      if (failure && task.intact) throw error
+      // It could be read a moment ago: what is wrong is looked at once more.
+      if (failure && task.intact) return {...NO_VERDICT, findings: [failure]}
       return this.#judge(judges, {...task, bytes}, of)
     }
   }
