@@ -90,6 +90,15 @@ export function readObjectManifest(manifest: RawManifest, what: string): ObjectM
   }
 }
 
+/** Whether a manifest says that it is the one of this tag, as ours do; one that cannot be read does not. */
+export function namesItself(manifest: RawManifest, tag: string): boolean {
+  try {
+    return readObjectManifest(manifest, tag).annotations[ANNOTATION.refName] === tag
+  } catch {
+    return false
+  }
+}
+
 function readConfig(value: unknown): ObjectManifest['config'] {
   if (!isObject(value)) return undefined
   const {digest, size} = value

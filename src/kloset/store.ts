@@ -14,6 +14,7 @@ import {collect} from '../util/collect.js'
 import {bufferSource} from '../util/content-source.js'
 import {type Configuration, openConfiguration} from './configuration.js'
 import {type Mac, parseMac} from './mac.js'
+import {namesItself} from './object-manifest.js'
 import {CONFIG_TAG, meaningOf, type Resource, type TagMeaning, tagOf} from './resource.js'
 import {objectMissing} from './store-errors.js'
 import {type GetOptions, type PutOptions, TagStore} from './tag-store.js'
@@ -111,7 +112,8 @@ export class KlosetStore {
     const tag = tagOf(resource, mac)
     this.#tags.forget(tag)
     try {
-      return await this.repository.manifests.untag(tag, options)
+      const sharers = resource === 'lock' ? lockSharers(tag) : undefined
+      return await this.repository.manifests.untag(tag, {...options, sharers})
     } catch (error) {
       throw isNotFound(error) ? objectMissing(this.location, tag, error) : error
     } finally {
@@ -254,6 +256,20 @@ export class KlosetStore {
     } catch (error) {
       if (isNotFound(error)) return 0
       throw error
+    }
+  }
+}
+
+/**
+ * A lock goes at the end of every backup, and a store has tens of thousands of packfiles: they are not asked whether
+ * they are that lock, once its manifest names itself as we write it. Locks and foreign tags are.
+ */
+function lockSharers(tag: string): UntagOptions['sharers'] {
+  return (manifest) => {
+    if (!namesItself(manifest, tag)) return
+    return (other) => {
+      const meaning = meaningOf(other)
+      return meaning.kind !== 'object' || meaning.resource === 'lock'
     }
   }
 }

@@ -101,6 +101,11 @@ export interface UntagOptions extends CallOptions {
    * False leaves an untagged manifest where the registry cannot remove a tag alone.
    */
   readonly deleteManifest?: boolean | undefined
+  /**
+   * What could need the same manifest, for a caller who can tell from its bytes: only tags of which the answer is true
+   * are looked at. Without an answer all tags are, one request each.
+   */
+  readonly sharers?: ((manifest: RawManifest) => ((tag: string) => boolean) | undefined) | undefined
 }
 
 export interface ManifestStore extends Deleter, Resolver, Tagger {

@@ -26,6 +26,8 @@ export class Capabilities {
   lastParameter: 'honoured' | 'ignored' | 'unknown' = 'unknown'
   /** Blobs larger than this are sent in chunks: a larger one was refused whole. */
   monolithicLimit = Number.POSITIVE_INFINITY
+  /** A manifest was stored: these credentials may push. */
+  pushed = false
   ranges: 'ignored' | 'unknown' | 'yes' = 'unknown'
   referrersApi: 'no' | 'unknown' | 'yes' = 'unknown'
   tagDelete: TagDeletion = 'unknown'

@@ -68,6 +68,7 @@ export class RemoteManifests implements ManifestStore {
     await expectStatus(response, [200, 201, 202, 204], 'PUT')
     await discard(response.body)
     checkDigestHeader(response, descriptor.digest, what)
+    this.#context.capabilities.pushed = true
     if (tag !== undefined) this.#index.note(tag, manifest, descriptor.digest)
     // Anything but 201 is no promise.
     if (this.#context.durable || response.status !== 201) await this.#confirm(reference, descriptor, signal)

@@ -75,7 +75,7 @@ export class RemoteRepository implements ReferrerLister, Repository, TimeTeller 
     return this.#context.capabilities
   }
 
-  /** Reads the shortest list of tags, and starts an upload and ends it at once. */
+  /** Reads the shortest list of tags, and, when nothing was pushed yet, starts an upload and ends it at once. */
   async access({signal}: CallOptions = {}): Promise<{readonly read: boolean; readonly write: boolean}> {
     return {read: await this.#canRead({signal}), write: await this.#canWrite({signal})}
   }
@@ -115,6 +115,7 @@ export class RemoteRepository implements ReferrerLister, Repository, TimeTeller 
 
   async #canWrite({signal}: CallOptions): Promise<boolean> {
     if (this.#context.readOnly) return false
+    if (this.#context.capabilities.pushed) return true
     return allowed(async () => {
       const url = this.#context.urls.uploads
       const response = await this.#context.send({access: 'push', method: 'POST', retry: 'safe', signal, url})

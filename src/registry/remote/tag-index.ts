@@ -22,6 +22,11 @@ interface Entry {
   readonly seenAt: number
 }
 
+export interface OthersOptions extends CallOptions {
+  /** Tags that could; the rest is not asked. By default all. */
+  readonly among?: ((tag: string) => boolean) | undefined
+}
+
 /**
  * Which tags use which manifest. Built by listing every tag and asking for each, so that a digest is only deleted when
  * it is proved that no other tag needs it; kept, and brought up to date by asking for new tags alone.
@@ -59,7 +64,7 @@ export class TagIndex {
    * Tags other than `tag` that need the manifest `digest`.
    * @throws whatever kept the list or one of its tags from being read: without all of them nothing is proved
    */
-  async others(digest: Digest, tag: string, options: CallOptions): Promise<string[]> {
+  async others(digest: Digest, tag: string, options: OthersOptions): Promise<string[]> {
     const previous = this.#running
     const refreshed = previous.catch(() => {}).then(async () => this.#refresh(options))
     this.#running = refreshed
@@ -98,7 +103,7 @@ export class TagIndex {
     return this.#context.policy.clock.now()
   }
 
-  async #refresh(options: CallOptions): Promise<void> {
+  async #refresh({among, ...options}: OthersOptions): Promise<void> {
     const started = this.#now()
     if (started - this.#refreshedAt < FRESH_MS) return
     for (const [tag, {seenAt}] of this.#entries) if (started - seenAt > STALE_MS) this.#entries.delete(tag)
@@ -106,7 +111,7 @@ export class TagIndex {
     let unknown: string[] = []
     for await (const tag of this.#tags(options)) {
       listed.add(tag)
-      if (!this.#entries.has(tag)) unknown.push(tag)
+      if (!this.#entries.has(tag) && (!among || among(tag))) unknown.push(tag)
       if (unknown.length < BATCH) continue
       await this.#ask(unknown, options)
       unknown = []
@@ -114,6 +119,6 @@ export class TagIndex {
 
     await this.#ask(unknown, options)
     for (const [tag, {seenAt}] of this.#entries) if (!listed.has(tag) && seenAt < started) this.#entries.delete(tag)
-    this.#refreshedAt = this.#now()
+    if (!among) this.#refreshedAt = this.#now()
   }
 }

@@ -37,10 +37,10 @@ interface Removal {
  *
  * - DELETE of a tag takes the tag alone: that, and the manifest by its digest when no other tag needs it.
  * - DELETE of a tag may take the manifest: that, when no other tag needs it.
- * - Only digests are deleted: the digest, when no other tag needs it.
+ * - Only digests are deleted, or the caller knows which tags could need the manifest: the digest, when none does.
  * - Otherwise the tag is first pointed at a stand-in that nothing else can need, and that is deleted.
  *
- * "No other tag needs it" is proved by asking for every tag of the repository, never guessed.
+ * "No other tag needs it" is proved by asking for every tag that could, never guessed.
  */
 export class Untagger {
   readonly #blobs: Pusher
@@ -67,10 +67,16 @@ export class Untagger {
     }
 
     const removal: Removal = {bytes, digest, options, tag}
-    const how = await this.#probe.tagDeletion(tag, async () => this.#standIn(removal), options)
-    const result = await this.#remove(removal, how)
+    const result = (await this.#unshared(removal)) ?? (await this.#asOffered(removal))
     this.#index.forget(tag)
     return result
+  }
+
+  /** In the way that the registry is found to offer. */
+  async #asOffered(removal: Removal): Promise<UntagResult> {
+    const {options, tag} = removal
+    const how = await this.#probe.tagDeletion(tag, async () => this.#standIn(removal), options)
+    return this.#remove(removal, how)
   }
 
   async #byDigest({digest, options, tag}: Removal): Promise<UntagResult> {
@@ -108,25 +114,18 @@ export class Untagger {
   }
 
   async #confirmGone(tag: string, digest: Digest, {signal}: CallOptions): Promise<void> {
-    for (let check = 0; ; check++) {
-      try {
-        const current = await this.#manifests.resolve(tag, {signal})
-        // Written anew by somebody else meanwhile: what was to go is gone.
-        if (current.digest !== digest) return
-      } catch (error) {
-        if (isNotFound(error)) return
-        throw error
+    for (let check = 0; await this.#isAt(tag, digest, {signal}); check++) {
+      const pause = SETTLE_MS[check]
+      if (pause !== undefined) {
+        await this.#context.policy.pause(pause, signal)
+        continue
       }
 
-      const pause = SETTLE_MS[check]
-      if (pause === undefined) break
-      await this.#context.policy.pause(pause, signal)
+      throw new ProtocolError(`tag ${tag}: still there after the registry acknowledged its deletion`, {
+        facts: {digest, tag},
+        suggestions: ["Look at the registry's settings for retention and immutable tags, and at its log."],
+      })
     }
-
-    throw new ProtocolError(`tag ${tag}: still there after the registry acknowledged its deletion`, {
-      facts: {digest, tag},
-      suggestions: ["Look at the registry's settings for retention and immutable tags, and at its log."],
-    })
   }
 
   async #delete(reference: string, options: CallOptions): Promise<void> {
@@ -169,6 +168,17 @@ export class Untagger {
   async #emptyStandIn({signal}: CallOptions): Promise<RawManifest> {
     await this.#blobs.push(EMPTY_CONFIG, bufferSource(EMPTY_CONFIG_BYTES), {signal})
     return emptyStandIn()
+  }
+
+  /** False also when somebody else has written it anew meanwhile: what was to go is gone. */
+  async #isAt(tag: string, digest: Digest, {signal}: CallOptions): Promise<boolean> {
+    try {
+      const current = await this.#manifests.resolve(tag, {signal})
+      return current.digest === digest
+    } catch (error) {
+      if (isNotFound(error)) return false
+      throw error
+    }
   }
 
   /** The stand-in of the original's kind; one of nothing where the registry misses the original's blobs. */
@@ -216,5 +226,31 @@ export class Untagger {
   async #standIn({bytes, options}: Removal): Promise<RawManifest> {
     const original = await bytes()
     return original ? standInFor(original) : this.#emptyStandIn(options)
+  }
+
+  /**
+   * At once, when the few tags that could need the manifest do not: whatever a DELETE takes along then is not needed, and
+   * nothing has to be tried out.
+   * @returns undefined when that cannot be told, or the registry does neither
+   */
+  async #unshared({bytes, digest, options, tag}: Removal): Promise<undefined | UntagResult> {
+    const {deleteManifest, sharers, signal} = options
+    if (!sharers || deleteManifest === false) return undefined
+    const manifest = await bytes()
+    const could = manifest && sharers(manifest)
+    if (!could) return undefined
+    const among = (other: string) => other !== tag && could(other)
+    if ((await this.#index.others(digest, tag, {among, signal})).length > 0) return undefined
+    const {capabilities} = this.#context
+    if (capabilities.tagDelete !== 'no') {
+      // The tag first: a registry may delete a manifest and keep what led to it.
+      const {outcome} = await this.#probe.delete(tag, options)
+      if (outcome === 'done' && !(await this.#isAt(tag, digest, options))) {
+        return {manifestDeleted: await this.#deleteDigest(digest, options), strategy: 'tag'}
+      }
+    }
+
+    if (capabilities.digestDelete === 'no' || !(await this.#deleteDigest(digest, options))) return undefined
+    return (await this.#isAt(tag, digest, options)) ? undefined : {manifestDeleted: true, strategy: 'digest'}
   }
 }

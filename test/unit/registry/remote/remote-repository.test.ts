@@ -42,6 +42,14 @@ describe('repository of a registry', () => {
       expect(await repository.access()).to.deep.equal({read: false, write: false})
     })
 
+    it('for writing is proved by what was written', async () => {
+      const {fake, repository} = await rig()
+      await pushObject(repository, 'a')
+      const before = fake.requests.length
+      expect(await repository.access()).to.deep.equal({read: true, write: true})
+      expect(fake.requests.slice(before).map(({method}) => method)).to.deep.equal(['GET'])
+    })
+
     it('to a repository that does not exist yet is there', async () => {
       const {fake, repository} = await rig()
       fake.repositories.clear()

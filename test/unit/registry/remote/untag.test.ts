@@ -44,6 +44,15 @@ function untouched(one: Rig): void {
   for (const digest of one.stored.tags.values()) expect(one.stored.manifests.has(digest)).to.equal(true)
 }
 
+function isShared(tag: string): boolean {
+  return tag.startsWith('shared-')
+}
+
+/** Only the shared ones could need whatever is asked about. */
+function onlyShared(): (tag: string) => boolean {
+  return isShared
+}
+
 describe('removal of a tag at a registry', () => {
   const rig = useRig()
 
@@ -91,6 +100,36 @@ describe('removal of a tag at a registry', () => {
         expect(one.fake.count('GET', /tags\/list/)).to.equal(0)
       })
 
+      it('asks only the tags that could need the manifest, when told which', async () => {
+        const one = await rig(options)
+        const {alone} = fill(one)
+        const result = await one.repository.manifests.untag('alone', {sharers: onlyShared})
+        expect(result.manifestDeleted).to.equal(deletesDigests)
+        expect(one.stored.manifests.has(alone)).to.equal(!deletesDigests)
+        expect([...one.stored.tags.keys()].sort()).to.deep.equal(['other', 'shared-1', 'shared-2'])
+        expect(one.fake.count('HEAD', /manifests\/other$/)).to.equal(0)
+      })
+
+      it('leaves the manifest that a tag needs which could, and asks all when it is not told which', async () => {
+        const one = await rig(options)
+        const {shared} = fill(one)
+        one.stored.tags.set('shared-3', shared)
+        const asked: string[] = []
+        await one.repository.manifests.untag('shared-1', {
+          sharers(manifest) {
+            asked.push(manifest.bytes.toString())
+            return isShared
+          },
+        })
+        expect(asked).to.deep.equal([one.stored.manifests.get(shared)!.bytes.toString()])
+        expect(one.stored.tags.get('shared-2')).to.equal(shared)
+        expect(one.stored.manifests.has(shared)).to.equal(true)
+        // eslint-disable-next-line unicorn/no-useless-undefined -- the answer
+        await one.repository.manifests.untag('shared-2', {sharers: () => undefined})
+        expect(one.stored.tags.get('shared-3')).to.equal(shared)
+        expect(one.stored.manifests.has(shared)).to.equal(true)
+      })
+
       it('leaves nothing of its probes behind', async () => {
         const one = await rig(options)
         fill(one)
@@ -133,6 +172,24 @@ describe('removal of a tag at a registry', () => {
   }
 
   describe('costs', () => {
+    it('six requests, and one for each tag that could need the manifest, when those are known', async () => {
+      const one = await rig()
+      fill(one)
+      one.fake.forget()
+      const result = await one.repository.manifests.untag('alone', {sharers: onlyShared})
+      expect(result).to.deep.equal({manifestDeleted: true, strategy: 'tag'})
+      expect(requestsOf(one.fake)).to.deep.equal([
+        'HEAD manifests/alone',
+        'GET manifests/1078',
+        'GET tags/list?n=1000',
+        'HEAD manifests/shared-1',
+        'HEAD manifests/shared-2',
+        'DELETE manifests/alone',
+        'HEAD manifests/alone',
+        'DELETE manifests/1078',
+      ])
+    })
+
     it('a DELETE and a look, once it is known that tags can be removed and the manifest is left', async () => {
       const one = await rig()
       fill(one)
