@@ -189,7 +189,7 @@ for (const kind of SITES) {
         },
         {stride: strideOf(kind)},
       )
-      expect(tried).to.be.at.least(4)
+      expect(tried).to.be.at.least(2)
     })
 
     it('undo loses nothing, and ends where it began', async () => {
@@ -221,7 +221,7 @@ for (const kind of SITES) {
         },
         {stride: strideOf(kind)},
       )
-      expect(tried).to.be.at.least(4)
+      expect(tried).to.be.at.least(2)
     })
 
     it('apply brings back what it can: the tags that were lost lead to their objects again', async () => {
