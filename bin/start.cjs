@@ -16,6 +16,8 @@ const {basename, dirname, join, resolve} = require('node:path')
 const vm = require('node:vm')
 
 const DIGEST_BYTES = 32
+/** Compiled forms of one program that are kept. */
+const KEPT_FORMS = 3
 
 /** @param {string} file path of a script of ASCII characters that requires what it loads, and never imports it */
 exports.start = function (file) {
@@ -102,16 +104,21 @@ function keepAtTheEnd(script, [, place]) {
 function write(place, data) {
   const folder = dirname(place)
   mkdirSync(folder, {mode: 0o700, recursive: true})
+  // Somebody else's, when one runs as root in a home that is not root's.
+  if (process.getuid && statSync(folder).uid !== process.getuid()) return
   const temporary = `${place}.${process.pid}`
-  writeFileSync(temporary, createHash('sha256').update(data).digest(), {mode: 0o600})
-  writeFileSync(temporary, data, {flag: 'a'})
+  const digest = createHash('sha256').update(data).digest()
+  writeFileSync(temporary, Buffer.concat([digest, data]), {flag: 'wx', mode: 0o600})
   renameSync(temporary, place)
-  // Those of earlier versions.
+  // Versions may be used side by side; the oldest forms of one program go.
   const [stem] = basename(place).split(/-[\da-f]{32}\./)
-  for (const entry of readdirSync(folder)) {
-    const old = entry.startsWith(`${stem}-`) && /\.code(?:\.\d+)?$/.test(entry) && entry !== basename(place)
-    if (old) unlinkSync(join(folder, entry))
-  }
+  const forms = readdirSync(folder)
+    .filter(
+      (entry) => entry.startsWith(`${stem}-`) && /^[\da-f]{32}\..*\.code(?:\.\d+)?$/.test(entry.slice(stem.length + 1)),
+    )
+    .map((entry) => ({path: join(folder, entry), time: statSync(join(folder, entry)).mtimeMs}))
+    .sort((a, b) => b.time - a.time)
+  for (const {path} of forms.slice(KEPT_FORMS)) unlinkSync(path)
 }
 
 if (require.main === module) {

@@ -106,13 +106,16 @@ describe('the start of a bundled script', () => {
     })
   }
 
-  it('takes no compiled form of another script, and removes it', () => {
+  it('takes no compiled form of another script, and keeps three', () => {
     run()
-    const code = aged(userFolder())
-    writeFileSync(file, SCRIPT.replace('a + b', 'a - b'))
-    expect(run()).to.match(/^-1 /)
-    expect(existsSync(code)).to.equal(false)
-    expect(codeIn(userFolder())).to.have.length(1)
+    const first = aged(userFolder())
+    for (const [index, change] of ['a - b', 'a * b', 'b - a'].entries()) {
+      writeFileSync(file, SCRIPT.replace('a + b', change))
+      expect(run()).to.match(new RegExp(`^${[-1, 2, 1][index]} `))
+      expect(existsSync(first), change).to.equal(index < 2)
+    }
+
+    expect(codeIn(userFolder())).to.have.length(3)
   })
 
   it('leaves the forms of other programs alone', () => {
