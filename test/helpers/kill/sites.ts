@@ -174,7 +174,7 @@ export const IN_MEMORY: SiteKind = {
       return site
     }
   },
-  stride: 17,
+  stride: 23,
   takesDangling: true,
 }
 
@@ -185,7 +185,7 @@ export const IN_A_FOLDER: SiteKind = {
     await fill(site)
     return async () => site.copy()
   },
-  stride: 113,
+  stride: 127,
   takesDangling: true,
 }
 
@@ -204,12 +204,12 @@ function inARegistry(name: string, options: FakeOptions, stride: number): SiteKi
   }
 }
 
-export const IN_A_REGISTRY = inARegistry('in a registry', {}, 97)
+export const IN_A_REGISTRY = inARegistry('in a registry', {}, 127)
 /** As distribution 2.8: a tag goes when the manifest goes that it leads to, with all others that lead to it. */
 export const IN_A_REGISTRY_BY_DIGEST = inARegistry(
   'in a registry that deletes digests only',
   {tagDelete: 'digest-invalid'},
-  131,
+  199,
 )
 
 export const SITES: readonly SiteKind[] = [IN_MEMORY, IN_A_REGISTRY, IN_A_REGISTRY_BY_DIGEST, IN_A_FOLDER]
