@@ -218,7 +218,7 @@ async function printInit(contenders: readonly Contender[], host: string): Promis
   for (const {name, plakar, store} of contenders) {
     const executable = installedPlugin(plakar.home)
     const taken: number[] = []
-    for (let run = 0; run < 7; run++) taken.push(await firstInit(executable, store(host)))
+    for (let run = 0; run < 7; run++) taken.push(await firstInit(executable, store(host), plakar.home))
     console.log(
       `first Init of ${name}: median ${median(taken).toFixed(0)} ms, worst ${Math.max(...taken).toFixed(0)} ms`,
     )

@@ -3,11 +3,15 @@
  * run, and requests per object against the official plugin's. Usage: npx tsx bench/registry.ts [MiB] [rounds]
  */
 import {randomBytes} from 'node:crypto'
-import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {createWriteStream, mkdirSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {finished} from 'node:stream/promises'
+import {finished, pipeline} from 'node:stream/promises'
 
-import {digestOf} from '../src/registry/digest.js'
+import {parseMac} from '../src/kloset/mac.js'
+import {KlosetStore} from '../src/kloset/store.js'
+import {digestOf, parseDigest} from '../src/registry/digest.js'
+import {openRepository} from '../src/registry/open.js'
+import {bufferSource, fileSource} from '../src/util/content-source.js'
 import {PROGRAM} from '../test/helpers/cli.js'
 import {scratchDir} from '../test/helpers/hooks.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
@@ -150,6 +154,17 @@ async function throughput(host: string, folder: string): Promise<void> {
   await node(['put', store, 'packfile', tinyMac, tiny])
   pushes.push({name: 'kloset-oci put of 1 kB', run: () => node(['put', store, 'packfile', tinyMac, tiny])})
 
+  const library = await openLibrary(store)
+  const [libraryFiles, inLibrary] = [Array.from({length: ROUNDS + 1}, () => newObject(folder)), counter()]
+  pushes.push({
+    name: 'the library, in a process that runs',
+    async run() {
+      const {file, mac} = libraryFiles[inLibrary()]!
+      const digest = parseDigest(`sha256:${mac}`)
+      await library.put('packfile', parseMac(mac), fileSource(file, BYTES), {digest})
+    },
+  })
+
   console.log(table(`push of ${MIB} MiB`, await sideBySide(pushes, ROUNDS), BYTES), '\n')
 
   const target = join(folder, 'got')
@@ -203,12 +218,27 @@ async function throughput(host: string, folder: string): Promise<void> {
     })
   }
 
-  pulls.push({
-    name: 'kloset-oci get of 1 kB',
-    run: () => node(['get', store, 'packfile', tinyMac, '-o', `${target}.tiny`]),
-  })
+  pulls.push(
+    {
+      name: 'kloset-oci get of 1 kB',
+      run: () => node(['get', store, 'packfile', tinyMac, '-o', `${target}.tiny`]),
+    },
+    {
+      name: 'the library, in a process that runs',
+      async run() {
+        clean()
+        await pipeline(await library.get('packfile', parseMac(objects[1]!.mac)), createWriteStream(target))
+      },
+    },
+  )
 
   console.log(table(`pull of ${MIB} MiB`, await sideBySide(pulls, ROUNDS), BYTES), '\n')
+  await library.close()
+}
+
+/** The store as a program holds it that runs on: plakar's plugin, a job over many objects. */
+async function openLibrary(location: string): Promise<KlosetStore> {
+  return new KlosetStore(await openRepository(location))
 }
 
 /** Requests that one more object costs, ours and the official plugin's, counted at a proxy. */
@@ -217,11 +247,7 @@ async function requests(registry: string, folder: string): Promise<void> {
   const rows: string[] = []
   const store = `oci://${proxy.host}/bench/requests`
   await node(['create', store, '--plaintext'])
-  const {openRepository} = await import('../src/registry/open.js')
-  const {KlosetStore} = await import('../src/kloset/store.js')
-  const {parseMac} = await import('../src/kloset/mac.js')
-  const {bufferSource} = await import('../src/util/content-source.js')
-  const kloset = new KlosetStore(await openRepository(store))
+  const kloset = await openLibrary(store)
   const put = async () => {
     const bytes = randomBytes(1024 * 1024)
     const mac = parseMac(digestOf(bytes).slice('sha256:'.length))

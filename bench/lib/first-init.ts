@@ -7,6 +7,7 @@ import {performance} from 'node:perf_hooks'
 import {Duplex} from 'node:stream'
 
 import {bytesField, stringField} from '../../src/plugin/protobuf.js'
+import {measuredEnv} from './measure.js'
 
 /** Where plakar unpacked the plugin that is installed below a home folder. */
 export function installedPlugin(home: string): string {
@@ -17,10 +18,13 @@ export function installedPlugin(home: string): string {
   return join(found.parentPath, found.name)
 }
 
-/** Milliseconds from the start of the process to the answer of its first Init. */
-export async function firstInit(executable: string, location: string): Promise<number> {
+/**
+ * Milliseconds from the start of the process to the answer of its first Init.
+ * @param home the user's, in which the plugin has run before
+ */
+export async function firstInit(executable: string, location: string, home: string): Promise<number> {
   const start = performance.now()
-  const child = spawn(executable, [], {stdio: ['pipe', 'pipe', 'inherit']})
+  const child = spawn(executable, [], {env: measuredEnv({HOME: home}), stdio: ['pipe', 'pipe', 'inherit']})
   const pipe = Duplex.from({readable: child.stdout, writable: child.stdin})
   pipe.on('error', () => {})
   const session = connect('http://localhost', {createConnection: () => pipe})

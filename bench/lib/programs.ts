@@ -9,6 +9,7 @@ import {KlosetStore} from '../../src/kloset/store.js'
 import {openRepository} from '../../src/registry/open.js'
 import {bufferSource} from '../../src/util/content-source.js'
 import {FsStore} from '../../test/helpers/fs-store.js'
+import {measuredEnv} from './measure.js'
 
 /** This program, as it was built. */
 export const OURS = new URL('../../bin/run.js', import.meta.url).pathname
@@ -57,7 +58,7 @@ export function writeData(root: string, mib: number): void {
 export async function measure({args, command, env}: Contender): Promise<Run> {
   const start = performance.now()
   const child = spawn('/usr/bin/time', ['-f', '@@ %U %S %M', command, ...args], {
-    env: {...process.env, ...env},
+    env: measuredEnv(env),
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let errors = ''
