@@ -1,13 +1,18 @@
-import {PassThrough, pipeline, type Readable, type Transform} from 'node:stream'
+import type {Readable} from 'node:stream'
 
 import type {Descriptor} from '../registry/descriptor.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {ContentSource} from '../util/content-source.js'
 
 import {messageOf} from '../errors.js'
+import {Relay} from '../util/relay.js'
 
-/** Looks at bytes as they pass, and fails before the end when they are wrong. */
-export type PassingCheck = Transform & {readonly failure: Error | undefined}
+/** Looks at bytes as they pass. */
+export interface PassingCheck {
+  /** @throws when the bytes were wrong */
+  finish(): void
+  update(bytes: Buffer): void
+}
 
 export interface FetchedSourceOptions extends CallOptions {
   /** Makes a check for each reading. */
@@ -23,7 +28,6 @@ export class FetchedSource implements ContentSource {
   /** What is fetched whole fails rather than end when its digest is wrong. */
   readonly proves: string
   readonly size: number
-  #check: PassingCheck | undefined
   #failure: Error | undefined
   readonly #from: Repository
   readonly #options: FetchedSourceOptions
@@ -39,34 +43,53 @@ export class FetchedSource implements ContentSource {
 
   /** What went wrong in the latest reading: at the other repository, or with its bytes. Not what broke the upload. */
   get failure(): Error | undefined {
-    return this.#failure ?? this.#check?.failure
+    return this.#failure
   }
 
   open(): Readable {
     this.#failure = undefined
-    this.#check = this.#options.check?.()
-    const out = this.#check ?? new PassThrough({highWaterMark: 256 * 1024})
-    this.#fill(out).catch((error: unknown) => {
-      this.#failure ??= error instanceof Error ? error : new Error(messageOf(error))
-      out.destroy(this.#failure)
-    })
+    const out = new Passing(this.#options, (error) => this.#note(error))
+    this.#from.blobs.fetch(this.#target, {signal: this.#options.signal}).then(
+      (stream) => {
+        // After the reader has gone it is the reader's error, handed down.
+        stream.once('error', (error) => out.destroyed || this.#note(error))
+        out.attach(stream)
+      },
+      (error: unknown) => out.destroy(this.#note(error)),
+    )
     return out
   }
 
-  async #fill(out: Transform): Promise<void> {
-    const {onBytes, signal} = this.#options
-    const stream = await this.#from.blobs.fetch(this.#target, {signal})
-    // The one who reads has gone already: nothing is to be sent any more.
-    if (out.destroyed) {
-      stream.destroy()
-      return
-    }
+  #note(error: unknown): Error {
+    this.#failure ??= error instanceof Error ? error : new Error(messageOf(error))
+    return this.#failure
+  }
+}
 
-    stream.once('error', (error) => {
-      // After the reader has gone it is the reader's error, handed down.
-      if (!out.destroyed) this.#failure ??= error
-    })
-    if (onBytes) stream.on('data', (chunk: Buffer) => onBytes(chunk.length))
-    pipeline(stream, out, () => {})
+/** What is fetched, on its way to where it is sent. */
+class Passing extends Relay {
+  readonly #check: PassingCheck | undefined
+  readonly #note: (error: unknown) => Error
+  readonly #onBytes: ((count: number) => void) | undefined
+
+  constructor({check, onBytes}: FetchedSourceOptions, note: (error: unknown) => Error) {
+    super(undefined, {highWaterMark: 256 * 1024})
+    this.#check = check?.()
+    this.#note = note
+    this.#onBytes = onBytes
+  }
+
+  protected override accept(chunk: Buffer): Buffer {
+    this.#check?.update(chunk)
+    this.#onBytes?.(chunk.length)
+    return chunk
+  }
+
+  protected override finish(): undefined {
+    try {
+      this.#check?.finish()
+    } catch (error) {
+      throw this.#note(error)
+    }
   }
 }

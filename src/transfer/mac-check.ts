@@ -1,5 +1,3 @@
-import {Transform, type TransformCallback} from 'node:stream'
-
 import type {Mac} from '../kloset/mac.js'
 import type {ResourceName} from '../kloset/resource.js'
 import type {PassingCheck} from './fetched-source.js'
@@ -35,50 +33,28 @@ export class MacChecks {
         use(() => {
           envelope.reset()
           name.reset()
-          return new MacStream(object, envelope, object.resource === 'packfile' ? name : undefined)
+          return new MacCheck(object, envelope, object.resource === 'packfile' ? name : undefined)
         }),
       ),
     )
   }
 }
 
-/** Passes bytes through, and fails instead of ending when they are not the object that the tag names. */
-class MacStream extends Transform implements PassingCheck {
-  failure: Error | undefined
+/** Whether the bytes are the object that the tag names. */
+class MacCheck implements PassingCheck {
   readonly #envelope: EnvelopeChecker
   readonly #name: Hasher | undefined
   readonly #object: Checked
   readonly #window: EnvelopeWindow
 
   constructor(object: Checked, envelope: Hasher, name: Hasher | undefined) {
-    super({highWaterMark: 256 * 1024})
     this.#envelope = new EnvelopeChecker(envelope)
     this.#name = name
     this.#object = object
     this.#window = new EnvelopeWindow(object.size)
   }
 
-  override _flush(callback: TransformCallback): void {
-    try {
-      this.#judge()
-      callback()
-    } catch (error) {
-      this.failure = error as Error
-      callback(this.failure)
-    }
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    this.#envelope.update(chunk)
-    if (this.#name) {
-      const data = this.#window.cut(chunk)
-      if (data.length > 0) this.#name.update(data)
-    }
-
-    callback(null, chunk)
-  }
-
-  #judge(): void {
+  finish(): void {
     const {mac, resource, tag} = this.#object
     const {authentic, type, version} = this.#envelope.finish(tag)
     if (authentic === false) {
@@ -91,5 +67,12 @@ class MacStream extends Transform implements PassingCheck {
     throw new IntegrityError(`${tag}: holds the packfile ${name}, sound but under another's tag`, {
       facts: {actual: name, expected: mac ?? '', tag},
     })
+  }
+
+  update(chunk: Buffer): void {
+    this.#envelope.update(chunk)
+    if (!this.#name) return
+    const data = this.#window.cut(chunk)
+    if (data.length > 0) this.#name.update(data)
   }
 }

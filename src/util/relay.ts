@@ -7,10 +7,30 @@ import {finished, Readable} from 'node:stream'
  * is destroyed, so is the source.
  */
 export abstract class Relay extends Readable {
-  readonly #source: Readable
+  #source: Readable | undefined
+  #wanted = false
 
-  constructor(source: Readable, {highWaterMark}: {readonly highWaterMark: number}) {
+  /** @param source none for one that is still to come */
+  constructor(source: Readable | undefined, {highWaterMark}: {readonly highWaterMark: number}) {
     super({highWaterMark})
+    if (source) this.attach(source)
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#source?.destroy()
+    callback(error)
+  }
+
+  override _read(): void {
+    this.#wanted = true
+    this.#source?.resume()
+  }
+
+  /** @returns what goes on now. @throws to end the stream with that error */
+  protected abstract accept(chunk: Buffer): Buffer | undefined
+
+  /** The source has come: once. It is destroyed at once when nobody waits for it any more. */
+  attach(source: Readable): void {
     this.#source = source
     source.pause()
     source.on('data', (chunk: Buffer) => this.#attempt(() => this.accept(chunk)))
@@ -18,19 +38,9 @@ export abstract class Relay extends Readable {
       if (error) this.destroy(error)
       else if (this.#attempt(() => this.finish())) this.push(null)
     })
+    if (this.destroyed) source.destroy()
+    else if (this.#wanted) source.resume()
   }
-
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#source.destroy()
-    callback(error)
-  }
-
-  override _read(): void {
-    this.#source.resume()
-  }
-
-  /** @returns what goes on now. @throws to end the stream with that error */
-  protected abstract accept(chunk: Buffer): Buffer | undefined
 
   /** Called when all is in. @returns the last of what goes on. @throws to end the stream with that error */
   protected abstract finish(): Buffer | undefined
@@ -40,11 +50,16 @@ export abstract class Relay extends Readable {
     if (this.destroyed) return false
     try {
       const bytes = step()
-      if (bytes && bytes.length > 0 && !this.push(bytes)) this.#source.pause()
+      if (bytes && bytes.length > 0 && !this.push(bytes)) this.#pause()
       return true
     } catch (error) {
       this.destroy(error as Error)
       return false
     }
+  }
+
+  #pause(): void {
+    this.#wanted = false
+    this.#source?.pause()
   }
 }

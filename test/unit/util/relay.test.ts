@@ -61,6 +61,23 @@ describe('a relay', () => {
     expect(await read(relay)).to.have.length(1001)
   })
 
+  it('waits for a source that is still to come', async () => {
+    const relay = new Shout(undefined, {highWaterMark: 16})
+    const whole = read(relay)
+    await turn()
+    relay.attach(Readable.from([Buffer.from('ab')]))
+    expect(await whole).to.equal('ab!')
+  })
+
+  it('destroys a source that comes too late', async () => {
+    const relay = new Shout(undefined, {highWaterMark: 16})
+    relay.destroy()
+    const source = new PassThrough()
+    relay.attach(source)
+    await once(source, 'close')
+    expect(relay.errored).to.equal(null)
+  })
+
   it('ends with the error of its step, and destroys the source', async () => {
     const source = new PassThrough()
     source.write('abx')
