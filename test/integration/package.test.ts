@@ -62,14 +62,17 @@ describe('the package', () => {
     const paths = files.map(({path}) => path)
     expect(paths).to.include.members([
       'bin/run.js',
+      'bin/start.cjs',
       'dist/cli/main.js',
       'dist/commands/ls.js',
+      'dist/kloset-oci.LICENSES.txt',
+      'dist/kloset-oci.cjs',
       'dist/plugin/kloset-oci-plugin.LICENSES.txt',
       'dist/plugin/kloset-oci-plugin.cjs',
       'oclif.manifest.json',
       'LICENSE',
     ])
-    expect(paths.filter((path) => /^(?:test|src)\//.test(path))).to.deep.equal([])
+    expect(paths.filter((path) => /^(?:test|src)\/|\.code$/.test(path))).to.deep.equal([])
   })
 
   it('says its version and its commands', async () => {
