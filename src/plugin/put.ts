@@ -6,13 +6,19 @@ import type {KlosetStore} from '../kloset/store.js'
 import type {Digest} from '../registry/digest.js'
 import type {Receiving} from './rpc/call.js'
 
-import {spool} from '../util/spool.js'
+import {spool, SpoolMemory} from '../util/spool.js'
 import {invalidRequest} from './failures.js'
 import {decodePut} from './messages.js'
 import {macOf, resourceOf} from './resources.js'
 
 /** What one Put may have under way to us; while it waits for its turn it has the usual 64 KiB. */
 const WINDOW_BYTES = 1024 * 1024
+
+/**
+ * Memory for objects on their way, of all together: room for one of plakar's packfiles, of which the last is what a
+ * backup ends with. What finds none goes to a file.
+ */
+const MEMORY_BYTES = 72 * 1024 * 1024
 
 /** Objects received and sent on at the same time. More wait with what the window holds, so that memory stays bounded. */
 const MAX_PUTS = 8
@@ -33,6 +39,7 @@ export interface PutterOptions {
 /** Takes objects from the host and stores them: whole and with their digest known before the first byte is sent on. */
 export class Putter {
   readonly #limit: LimitFunction = pLimit(MAX_PUTS)
+  readonly #memory = new SpoolMemory(MEMORY_BYTES)
   readonly #options: PutterOptions
   readonly #store: KlosetStore
 
@@ -58,7 +65,11 @@ export class Putter {
     const mac = macOf(macBytes)
     return this.#limit(async () => {
       call.widen(WINDOW_BYTES)
-      const source = await spool(chunksOf(chunk, call), {dir: this.#options.spoolDir, signal: call.signal})
+      const source = await spool(chunksOf(chunk, call), {
+        dir: this.#options.spoolDir,
+        memory: this.#memory,
+        signal: call.signal,
+      })
       try {
         const digest: Digest = `sha256:${source.sha256}` as Digest
         const size = await this.#store.put(resource, mac, source, {

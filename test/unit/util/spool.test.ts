@@ -6,7 +6,7 @@ import {Readable} from 'node:stream'
 import {buffer} from 'node:stream/consumers'
 
 import {hasCode, type KlosetOciError} from '../../../src/errors.js'
-import {spool} from '../../../src/util/spool.js'
+import {spool, SpoolMemory} from '../../../src/util/spool.js'
 import {systemError, withBroken} from '../../helpers/broken-fs.js'
 import {failureOf} from '../../helpers/failure.js'
 import {scratchDir} from '../../helpers/hooks.js'
@@ -54,6 +54,25 @@ describe('spool', () => {
 
     expect(bytes.equals(await buffer(source.open()))).to.equal(true)
     await source.dispose()
+  })
+
+  it('shares memory with others, and goes to a file when there is none any more', async () => {
+    const dir = scratchDir('spool')
+    const memory = new SpoolMemory(3_000_000)
+    const bytes = [2_000_000, 2_000_000, 1_000_000].map((size) => randomBytes(size))
+    const made = await withBroken('handle.writeFile', fullDisk, async () => {
+      const first = await spool(Readable.from(pieces(bytes[0]!, 300_000)), {dir, memory})
+      expect((await failureOf(spool(Readable.from(pieces(bytes[1]!, 300_000)), {dir, memory}))).code).to.equal('IO')
+      // What had no room gave back what it had taken.
+      return [first, await spool(Readable.from(pieces(bytes[2]!, 300_000)), {dir, memory})]
+    })
+    expect(memory.take(1)).to.equal(false)
+    const second = await spool(Readable.from(pieces(bytes[1]!, 300_000)), {dir, memory})
+    expect(bytes[1]!.equals(await buffer(second.open()))).to.equal(true)
+    expect(bytes[0]!.equals(await buffer(made[0]!.open()))).to.equal(true)
+    for (const source of [...made, second]) await source.dispose()
+    expect(memory.take(3_000_000)).to.equal(true)
+    expect(readdirSync(dir)).to.deep.equal([])
   })
 
   it('has no file that anybody could find while it is in use', async () => {
