@@ -41,6 +41,9 @@ const DELAY_MS = Number(values.delay)
 /** Files that the official plugin gets with the delay: it asks twice for every range, one after the other. */
 const SAMPLE = Number(values.sample)
 
+/** The official plugin takes minutes for some steps. */
+const LIMIT_MS = 900_000
+
 const STEPS = ['backup', 'check', 'restore'] as const
 type Step = (typeof STEPS)[number]
 
@@ -178,7 +181,7 @@ async function meter(plakar: Plakar, registry: MeteredRegistry, args: readonly s
 }
 
 async function succeed(plakar: Plakar, args: readonly string[]): Promise<void> {
-  const {status, stderr, stdout} = await plakar.run(args)
+  const {status, stderr, stdout} = await plakar.run(args, {limitMs: LIMIT_MS})
   const said = `${stdout}${stderr}`
   const sound = status === 0 && (!args.includes('check') || said.includes('without errors'))
   if (!sound) throw new Error(`plakar ${args.join(' ')} ended with ${status}: ${said.slice(-2000)}`)

@@ -24,12 +24,18 @@ export interface PlakarResult {
 }
 
 /** plakar with a home folder of its own, one storage plugin, and no trace left behind. */
+export interface PlakarRunOptions {
+  /** Milliseconds after which it is killed; by default as any process of a test. */
+  readonly limitMs?: number | undefined
+  readonly passphrase?: string | undefined
+}
+
 export interface Plakar {
   /** Ends plakar's background process and removes the home folder. */
   close(): Promise<void>
   readonly home: string
   /** Runs a command to its end, whatever its status. */
-  run(args: readonly string[], options?: {readonly passphrase?: string | undefined}): Promise<PlakarResult>
+  run(args: readonly string[], options?: PlakarRunOptions): Promise<PlakarResult>
 }
 
 function executable(path: string): boolean {
@@ -139,6 +145,7 @@ export async function startPlakar(program: string, plugin?: string): Promise<Pla
           env: {...env, ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase})},
           stdio: ['ignore', 'pipe', 'pipe'],
         }),
+        options.limitMs,
       )
       const stdout: Buffer[] = []
       const stderr: Buffer[] = []
