@@ -18,8 +18,8 @@ import {compare, type Contender, copyToLayout, measure, OURS, writeData} from '.
 
 const ROUNDS = Number(process.argv[2] ?? 3)
 const MIB = Number(process.argv[3] ?? 256)
-const REGISTRY_FILES = 2000
-const REGISTRY_MIB = 24
+const REGISTRY_FILES = 4000
+const REGISTRY_MIB = 48
 const PASSPHRASE = 'a passphrase for measuring 4711'
 
 async function prepare(
