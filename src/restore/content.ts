@@ -5,7 +5,7 @@ import {IntegrityError} from '../errors.js'
 import {BLOB_TYPES} from '../kloset/blob-type.js'
 import {type Hasher, type HasherPool, sameMac} from '../kloset/hashing.js'
 import {macToBytes} from '../kloset/mac.js'
-import {ByteBudget} from './byte-budget.js'
+import {ByteBudget} from '../util/byte-budget.js'
 
 /** Chunks of one file that are read ahead of the one that is wanted. */
 const CHUNKS_AHEAD = 8

@@ -1,0 +1,47 @@
+import {expect} from 'chai'
+import {setImmediate as turn} from 'node:timers/promises'
+
+import {ByteBudget} from '../../../src/util/byte-budget.js'
+
+describe('a budget of bytes', () => {
+  it('lends what is there, and lets others wait for what is given back, in their order', async () => {
+    const budget = new ByteBudget(10)
+    const lent: string[] = []
+    const take = async (name: string, bytes: number) => {
+      await budget.take(bytes)
+      lent.push(name)
+    }
+
+    const all = [take('a', 6), take('b', 6), take('c', 1)]
+    await turn()
+    // There is room for c, and it came later.
+    expect(lent).to.deep.equal(['a'])
+    budget.release(6)
+    await Promise.all(all)
+    expect(lent).to.deep.equal(['a', 'b', 'c'])
+  })
+
+  it('lends all of it to what is larger, and to nobody else then', async () => {
+    const budget = new ByteBudget(10)
+    await budget.take(1000)
+    let isLent = false
+    const small = budget.take(1).then(() => {
+      isLent = true
+    })
+    await turn()
+    expect(isLent).to.equal(false)
+    budget.release(1000)
+    await small
+    budget.release(1)
+    await budget.take(10)
+  })
+
+  it('gets back what was lent to something that failed', async () => {
+    const budget = new ByteBudget(10)
+    const failing = budget.spend(10, async () => {
+      throw new Error('no')
+    })
+    expect(await failing.catch((error: Error) => error.message)).to.equal('no')
+    expect(await budget.spend(10, async () => 'yes')).to.equal('yes')
+  })
+})
