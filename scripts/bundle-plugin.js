@@ -2,10 +2,10 @@
  * Bundles the plugin's entry into one file, `dist/plugin/kloset-oci-plugin.cjs`: plakar starts a plugin for every
  * command, and one file is read faster than three hundred.
  */
+import {relative} from 'node:path'
 import {pathToFileURL} from 'node:url'
 
-import {bundle} from './bundle.js'
-import {compileAhead} from './compile-ahead.js'
+import {bundle, ROOT} from './bundle.js'
 
 /** @returns {Promise<{licenses: string, script: string}>} the paths of the script and of its licences */
 export async function bundlePlugin() {
@@ -14,5 +14,5 @@ export async function bundlePlugin() {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const {script} = await bundlePlugin()
-  compileAhead(script)
+  console.log(relative(ROOT, script))
 }

@@ -48,7 +48,7 @@ const withoutForms = {
   },
 }
 
-export function replace(path, contents) {
+function replace(path, contents) {
   mkdirSync(dirname(path), {recursive: true})
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, contents)
