@@ -1,8 +1,8 @@
-import {mkdirSync, writeFileSync} from 'node:fs'
+import {mkdirSync} from 'node:fs'
 import {type AddressInfo, createServer} from 'node:net'
 import {join} from 'node:path'
 
-import {startPeer} from '../../test/helpers/peers.js'
+import {startDistribution} from '../../test/helpers/registries.js'
 
 export interface MeteredRegistry {
   readonly host: string
@@ -15,33 +15,12 @@ export async function startMeteredRegistry(program: string, folder: string): Pro
   const storage = join(folder, 'registry')
   mkdirSync(storage)
   const meter = `127.0.0.1:${await freePort()}`
-  const config = join(folder, 'registry.yml')
-  const settings = [
-    'version: 0.1',
-    'log:',
-    '  accesslog:',
-    '    disabled: true',
-    'storage:',
-    '  filesystem:',
-    `    rootdirectory: ${storage}`,
-    '  delete:',
-    '    enabled: true',
-    'http:',
-    '  addr: 127.0.0.1:0',
-    '  secret: of-no-consequence',
-    '  debug:',
-    `    addr: ${meter}`,
-    '    prometheus:',
-    '      enabled: true',
-    '',
-  ]
-  writeFileSync(config, settings.join('\n'))
-  const [, port] = await startPeer(program, ['serve', config], {
-    env: {OTEL_TRACES_EXPORTER: 'none'},
-    ready: /listening on 127\.0\.0\.1:(\d+)/,
+  const {host} = await startDistribution(program, folder, storage, {
+    http: ['debug:', `  addr: ${meter}`, '  prometheus:', '    enabled: true'],
+    top: ['log:', '  accesslog:', '    disabled: true'],
   })
   return {
-    host: `127.0.0.1:${port}`,
+    host,
     async requests() {
       const answer = await fetch(`http://${meter}/metrics`)
       const lines = (await answer.text()).matchAll(/^registry_http_requests_total\{.*\} (\d+)$/gm)

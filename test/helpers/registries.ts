@@ -45,27 +45,8 @@ export async function launchRegistry(kind: RegistryKind, program: string): Promi
 
     case 'registry2':
     case 'registry3': {
-      const config = join(folder, 'config.yml')
-      writeFileSync(
-        config,
-        [
-          'version: 0.1',
-          'storage:',
-          '  filesystem:',
-          `    rootdirectory: ${storage}`,
-          '  delete:',
-          '    enabled: true',
-          'http:',
-          '  addr: 127.0.0.1:0',
-          '  secret: of-no-consequence',
-          '',
-        ].join('\n'),
-      )
-      const [, port] = await startPeer(program, ['serve', config], {
-        env: {OTEL_TRACES_EXPORTER: 'none'},
-        ready: /listening on 127\.0\.0\.1:(\d+)/,
-      })
-      return {host: `127.0.0.1:${port}`, kind, storage}
+      const {host} = await startDistribution(program, folder, storage)
+      return {host, kind, storage}
     }
 
     case 'serve': {
@@ -90,6 +71,43 @@ export async function launchRegistry(kind: RegistryKind, program: string): Promi
       return {host: `127.0.0.1:${port}`, kind, storage}
     }
   }
+}
+
+/** Lines of distribution's settings besides those that every run of it has. */
+export interface DistributionSettings {
+  /** Below `http`. */
+  readonly http?: readonly string[]
+  readonly top?: readonly string[]
+}
+
+/** Distribution over a folder, on a port of its own choice. */
+export async function startDistribution(
+  program: string,
+  folder: string,
+  storage: string,
+  {http = [], top = []}: DistributionSettings = {},
+): Promise<{readonly host: string}> {
+  const config = join(folder, 'config.yml')
+  const lines = [
+    'version: 0.1',
+    ...top,
+    'storage:',
+    '  filesystem:',
+    `    rootdirectory: ${storage}`,
+    '  delete:',
+    '    enabled: true',
+    'http:',
+    '  addr: 127.0.0.1:0',
+    '  secret: of-no-consequence',
+    ...http.map((line) => `  ${line}`),
+    '',
+  ]
+  writeFileSync(config, lines.join('\n'))
+  const [, port] = await startPeer(program, ['serve', config], {
+    env: {OTEL_TRACES_EXPORTER: 'none'},
+    ready: /listening on 127\.0\.0\.1:(\d+)/,
+  })
+  return {host: `127.0.0.1:${port}`}
 }
 
 export interface Target {
