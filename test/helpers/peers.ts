@@ -12,14 +12,16 @@ export function findPeer(name: string): string | undefined {
   return (process.env['PATH'] ?? '')
     .split(delimiter)
     .map((dir) => join(dir, name))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
+    .find((path) => isExecutable(path))
+}
+
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**

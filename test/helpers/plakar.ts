@@ -1,7 +1,5 @@
 import {spawn} from 'node:child_process'
 import {
-  accessSync,
-  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -12,9 +10,10 @@ import {
   rmSync,
 } from 'node:fs'
 import {tmpdir} from 'node:os'
-import {basename, delimiter, join} from 'node:path'
+import {basename, join} from 'node:path'
 
 import {watched} from './children.js'
+import {findPeer, isExecutable} from './peers.js'
 
 /** What one plakar command printed and how it ended. */
 export interface PlakarResult {
@@ -38,23 +37,11 @@ export interface Plakar {
   run(args: readonly string[], options?: PlakarRunOptions): Promise<PlakarResult>
 }
 
-function executable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** Path of plakar: `KLOSET_OCI_PLAKAR`, or the first one on PATH. */
 export function findPlakar(): string | undefined {
   const named = process.env['KLOSET_OCI_PLAKAR']
-  if (named) return executable(named) ? named : undefined
-  return (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((dir) => join(dir, 'plakar'))
-    .find((path) => executable(path))
+  if (named) return isExecutable(named) ? named : undefined
+  return findPeer('plakar')
 }
 
 /** Package of the official plugin for `oci://`, in `KLOSET_OCI_OFFICIAL_PLUGIN`. */

@@ -36,9 +36,7 @@ import {encodeState, LocationEntry, NIL_MAC, STATE_VERSION, type WritableEntry} 
 import {timestampFromMillis} from '../../../src/kloset/timestamp.js'
 import {makeVersion} from '../../../src/kloset/version.js'
 import {FsStore} from '../../helpers/fs-store.js'
-import {scratchDir} from '../../helpers/hooks.js'
-import {findPeer, needPeer} from '../../helpers/peers.js'
-import {type Plakar, startPlakar} from '../../helpers/plakar.js'
+import {PlakarFolder} from '../../helpers/plakar-folder.js'
 
 const PASSPHRASE = 'a passphrase, ünïcode'
 const V1 = makeVersion(1, 0, 0)
@@ -134,32 +132,7 @@ async function snapshotsOf(store: FsStore): Promise<Snapshot[]> {
 
 describe('the format, with plakar as the judge', function () {
   this.timeout(300_000)
-  let plakar: Plakar
-  let root: string
-  let source: string
-
-  beforeEach(async function () {
-    plakar = await startPlakar(needPeer(this, 'plakar'))
-    root = join(scratchDir('store'), 'store')
-    source = join(scratchDir('source'), 'dir')
-    mkdirSync(source)
-  })
-
-  afterEach(async function () {
-    await plakar?.close()
-  })
-
-  async function run(args: readonly string[], passphrase?: string): Promise<string> {
-    const {status, stderr, stdout} = await plakar.run(['at', `fs://${root}`, ...args], {passphrase})
-    expect(status, `plakar ${args.join(' ')}: ${stdout}${stderr}`).to.equal(0)
-    return stdout + stderr
-  }
-
-  /** Another home has no cache: everything is read from the store. */
-  async function freshPlakar(): Promise<void> {
-    await plakar.close()
-    plakar = await startPlakar(findPeer('plakar')!)
-  }
+  const folder = PlakarFolder.use()
 
   const variants: readonly (readonly [string, readonly string[], string | undefined])[] = [
     ['plaintext', ['-plaintext'], undefined],
@@ -169,12 +142,12 @@ describe('the format, with plakar as the judge', function () {
   ]
   for (const [name, options, passphrase] of variants) {
     it(`reads what plakar backed up, ${name}`, async function () {
-      writeSource(source)
-      await run(['create', ...options], passphrase)
-      await run(['backup', source], passphrase)
-      const store = await FsStore.open(root, passphrase)
+      writeSource(folder.source)
+      await folder.run(['create', ...options], passphrase)
+      await folder.run(['backup', folder.source], passphrase)
+      const store = await FsStore.open(folder.root, passphrase)
       const [snapshot] = await snapshotsOf(store)
-      expect(await compareWithDisk(await snapshot!.files(), source)).to.be.greaterThan(300)
+      expect(await compareWithDisk(await snapshot!.files(), folder.source)).to.be.greaterThan(300)
       const referred = new Set<string>()
       for await (const {mac, type} of snapshotReferences(snapshot!)) referred.add(`${type} ${mac}`)
       const there = [...(await store.index()).allLocations()].filter(({type}) => type !== BLOB_TYPES.random)
@@ -183,23 +156,23 @@ describe('the format, with plakar as the judge', function () {
   }
 
   it('reads extended attributes', async function () {
-    writeFileSync(join(source, 'file'), 'content')
+    writeFileSync(join(folder.source, 'file'), 'content')
     try {
       execFileSync('python3', [
         '-c',
-        `import os; [os.setxattr(${JSON.stringify(join(source, 'file'))}, n, v) for n, v in ((b"user.one", b"value one"), (b"user.two", b"2"))]`,
+        `import os; [os.setxattr(${JSON.stringify(join(folder.source, 'file'))}, n, v) for n, v in ((b"user.one", b"value one"), (b"user.two", b"2"))]`,
       ])
     } catch {
       process.stderr.write('skipped: no python3, or no extended attributes on this file system\n')
       this.skip()
     }
 
-    await run(['create', '-plaintext'])
-    await run(['backup', source])
-    const [snapshot] = await snapshotsOf(await FsStore.open(root))
+    await folder.run(['create', '-plaintext'])
+    await folder.run(['backup', folder.source])
+    const [snapshot] = await snapshotsOf(await FsStore.open(folder.root))
     const files = await snapshot!.files()
     const values = new Map<string, string>()
-    for await (const {name, object, size} of files.attributes(await files.lookup(join(source, 'file')))) {
+    for await (const {name, object, size} of files.attributes(await files.lookup(join(folder.source, 'file')))) {
       const content = await contentOf(files, {object} as Entry)
       expect(content.length).to.equal(size)
       values.set(name, content.toString())
@@ -214,56 +187,56 @@ describe('the format, with plakar as the judge', function () {
   })
 
   it('knows which snapshots are deleted, as plakar does', async function () {
-    await run(['create', '-plaintext'])
+    await folder.run(['create', '-plaintext'])
     for (const content of ['one', 'two', 'three']) {
-      writeFileSync(join(source, 'file'), content)
-      await run(['backup', source])
+      writeFileSync(join(folder.source, 'file'), content)
+      await folder.run(['backup', folder.source])
     }
 
-    const [, second] = await snapshotsOf(await FsStore.open(root))
-    await run(['rm', '-apply', second!.header.identifier])
-    const index = await (await FsStore.open(root)).index()
-    const listed = [...(await run(['ls', '-uuid'])).matchAll(/[\da-f]{64}/g)].map(([id]) => id)
+    const [, second] = await snapshotsOf(await FsStore.open(folder.root))
+    await folder.run(['rm', '-apply', second!.header.identifier])
+    const index = await (await FsStore.open(folder.root)).index()
+    const listed = [...(await folder.run(['ls', '-uuid'])).stdout.matchAll(/[\da-f]{64}/g)].map(([id]) => id)
     expect([...index.snapshots()].map(({mac}) => mac as string).sort()).to.deep.equal(listed.sort())
     expect(listed.length).to.equal(2)
     expect(index.colouredAt(BLOB_TYPES.snapshot, second!.header.identifier)?.seconds).to.be.greaterThan(1_700_000_000)
     // A backup's lock outlives it by a moment, and would keep maintenance out.
-    rmSync(join(root, 'locks'), {recursive: true})
-    mkdirSync(join(root, 'locks'))
-    await run(['maintenance'])
-    const after = await (await FsStore.open(root)).index()
+    rmSync(join(folder.root, 'locks'), {recursive: true})
+    mkdirSync(join(folder.root, 'locks'))
+    await folder.run(['maintenance'])
+    const after = await (await FsStore.open(folder.root)).index()
     expect([...after.snapshots()].length).to.equal(2)
   })
 
   for (const kdf of KDFS) {
     it(`makes encrypted stores that plakar opens and fills, ${kdf}`, async function () {
       const {configuration: encryption, secret} = await newEncryption(PASSPHRASE, kdf)
-      writeStore(root, await sealConfiguration(newConfiguration({encryption, now: Date.now()}), secret.bytes))
-      writeFileSync(join(source, 'file'), 'content')
-      await run(['backup', source], PASSPHRASE)
-      await run(['check'], PASSPHRASE)
-      const wrong = await plakar.run(['at', `fs://${root}`, 'ls'], {passphrase: 'another'})
+      writeStore(folder.root, await sealConfiguration(newConfiguration({encryption, now: Date.now()}), secret.bytes))
+      writeFileSync(join(folder.source, 'file'), 'content')
+      await folder.run(['backup', folder.source], PASSPHRASE)
+      await folder.run(['check'], PASSPHRASE)
+      const wrong = await folder.plakar.run(['at', `fs://${folder.root}`, 'ls'], {passphrase: 'another'})
       expect(wrong.status).to.not.equal(0)
-      const [snapshot] = await snapshotsOf(await FsStore.open(root, PASSPHRASE))
-      expect(await compareWithDisk(await snapshot!.files(), source)).to.equal(1)
+      const [snapshot] = await snapshotsOf(await FsStore.open(folder.root, PASSPHRASE))
+      expect(await compareWithDisk(await snapshot!.files(), folder.source)).to.equal(1)
     })
   }
 
   it('makes stores with GZIP that plakar fills, and reads them', async function () {
-    writeStore(root, await sealConfiguration(newConfiguration({compression: 'GZIP', now: Date.now()})))
-    writeSource(source)
-    await run(['backup', source])
-    await run(['check'])
-    const [snapshot] = await snapshotsOf(await FsStore.open(root))
-    expect(await compareWithDisk(await snapshot!.files(), source)).to.be.greaterThan(300)
+    writeStore(folder.root, await sealConfiguration(newConfiguration({compression: 'GZIP', now: Date.now()})))
+    writeSource(folder.source)
+    await folder.run(['backup', folder.source])
+    await folder.run(['check'])
+    const [snapshot] = await snapshotsOf(await FsStore.open(folder.root))
+    expect(await compareWithDisk(await snapshot!.files(), folder.source)).to.be.greaterThan(300)
   })
 
   for (const [name, options, passphrase] of variants) {
     it(`writes packfiles and states that plakar checks and restores, ${name}`, async function () {
-      writeSource(source)
-      await run(['create', ...options], passphrase)
-      await run(['backup', source], passphrase)
-      const store = await FsStore.open(root, passphrase)
+      writeSource(folder.source)
+      await folder.run(['create', ...options], passphrase)
+      await folder.run(['backup', folder.source], passphrase)
+      const store = await FsStore.open(folder.root, passphrase)
       const keys = {codec: store.codec, hasher: store.hasher}
       const index = await store.index()
       const [{metadata}] = index.states.values() as unknown as readonly [{metadata: {serial: Buffer}}]
@@ -301,15 +274,15 @@ describe('the format, with plakar as the judge', function () {
 
       store.put('packfiles', packfile, data, V1)
       store.put('states', state, encoded, STATE_VERSION)
-      await freshPlakar()
-      await run(['check'], passphrase)
-      const target = join(plakar.home, 'restored')
-      const [id] = (await run(['ls', '-uuid'], passphrase)).match(/[\da-f]{64}/)!
-      await run(['restore', '-to', target, id!], passphrase)
-      const [snapshot] = await snapshotsOf(await FsStore.open(root, passphrase))
-      expect(await compareWithDisk(await snapshot!.files(), source)).to.be.greaterThan(300)
-      for (const path of pathsBelow(Buffer.from(source))) {
-        const restored = Buffer.concat([Buffer.from(target), path.subarray(source.length)])
+      await folder.forget()
+      await folder.run(['check'], passphrase)
+      const target = join(folder.plakar.home, 'restored')
+      const [id] = (await folder.run(['ls', '-uuid'], passphrase)).stdout.match(/[\da-f]{64}/)!
+      await folder.run(['restore', '-to', target, id!], passphrase)
+      const [snapshot] = await snapshotsOf(await FsStore.open(folder.root, passphrase))
+      expect(await compareWithDisk(await snapshot!.files(), folder.source)).to.be.greaterThan(300)
+      for (const path of pathsBelow(Buffer.from(folder.source))) {
+        const restored = Buffer.concat([Buffer.from(target), path.subarray(folder.source.length)])
         const disk = statSync(path, {throwIfNoEntry: false})
         // plakar v1.1.4 does not restore the second name of a hard link.
         if (!disk?.isFile() || disk.nlink > 1) continue
@@ -317,9 +290,9 @@ describe('the format, with plakar as the judge', function () {
       }
 
       // And it goes on from there.
-      writeFileSync(join(source, 'one more'), 'file')
-      await run(['backup', source], passphrase)
-      await run(['check'], passphrase)
+      writeFileSync(join(folder.source, 'one more'), 'file')
+      await folder.run(['backup', folder.source], passphrase)
+      await folder.run(['check'], passphrase)
     })
   }
 })

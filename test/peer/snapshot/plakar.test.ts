@@ -19,8 +19,7 @@ import {join} from 'node:path'
 import {cli} from '../../helpers/cli.js'
 import {layoutOfFsStore} from '../../helpers/fs-store.js'
 import {scratchDir} from '../../helpers/hooks.js'
-import {needPeer} from '../../helpers/peers.js'
-import {findPlakar, type Plakar, startPlakar} from '../../helpers/plakar.js'
+import {PlakarFolder} from '../../helpers/plakar-folder.js'
 
 const PASSPHRASE = 'a passphrase, ünïcode'
 
@@ -117,42 +116,22 @@ interface Listing {
 
 describe('snapshots, with plakar as the judge', function () {
   this.timeout(600_000)
-  let plakar: Plakar
-  let root: string
-  let source: string
-
-  beforeEach(async function () {
-    // Named by KLOSET_OCI_PLAKAR, or on PATH.
-    plakar = await startPlakar(findPlakar() ?? needPeer(this, 'plakar'))
-    root = join(scratchDir('store'), 'store')
-    source = join(scratchDir('source'), 'dir')
-    mkdirSync(source)
-  })
-
-  afterEach(async function () {
-    await plakar?.close()
-  })
-
-  async function run(args: readonly string[], passphrase?: string): Promise<string> {
-    const {status, stderr, stdout} = await plakar.run(['at', `fs://${root}`, ...args], {passphrase})
-    expect(status, `plakar ${args.join(' ')}: ${stdout}${stderr}`).to.equal(0)
-    return stdout
-  }
+  const folder = PlakarFolder.use()
 
   for (const [name, options, passphrase, largeBytes] of [
     ['plaintext', ['-plaintext'], undefined, 100 * MIB],
     ['encrypted', [], PASSPHRASE, 4 * MIB],
   ] as const) {
     it(`restores what plakar backed up as it was, and as plakar does, ${name}`, async function () {
-      writeSource(source, largeBytes)
-      await run(['create', ...options], passphrase)
-      await run(['backup', source], passphrase)
-      const store = await layoutOfFsStore(root)
+      writeSource(folder.source, largeBytes)
+      await folder.run(['create', ...options], passphrase)
+      await folder.run(['backup', folder.source], passphrase)
+      const store = await layoutOfFsStore(folder.root)
       const env = passphrase === undefined ? {} : {PLAKAR_PASSPHRASE: passphrase}
       const listed = await cli(['snapshot', 'ls', store, '--json'], {env})
       expect(listed.status, listed.stderr).to.equal(0)
       const [snapshot] = listed.json<Listing>().snapshots
-      expect(snapshot!.root).to.equal(source)
+      expect(snapshot!.root).to.equal(folder.source)
 
       const target = join(scratchDir('restored'), 'ours')
       const restored = await cli(['snapshot', 'restore', store, snapshot!.id.slice(0, 10), '--to', target, '--json'], {
@@ -160,25 +139,25 @@ describe('snapshots, with plakar as the judge', function () {
       })
       expect(restored.status, restored.stdout + restored.stderr).to.equal(0)
       expect(restored.json<{problems: unknown[]}>().problems).to.deep.equal([])
-      const wanted = await treeOf(source)
+      const wanted = await treeOf(folder.source)
       expect(await treeOf(target)).to.deep.equal(wanted)
       expect(lstatSync(join(target, 'sparse')).blocks * 512).to.be.lessThan(1024 * 1024)
 
-      const theirs = join(plakar.home, 'theirs')
-      await run(['restore', '-to', theirs, snapshot!.id], passphrase)
+      const theirs = join(folder.plakar.home, 'theirs')
+      await folder.run(['restore', '-to', theirs, snapshot!.id], passphrase)
       const judge = await treeOf(theirs)
       expectSame(judge, wanted)
 
       const files = await cli(['snapshot', 'tree', store, snapshot!.id, '--json'], {env})
       const {entries} = files.json<{entries: {path: string}[]}>()
       expect(entries.length).to.equal(wanted.size - 1)
-      const lines = (await run(['ls', '-recursive', snapshot!.id], passphrase)).trim().split('\n')
+      const lines = (await folder.run(['ls', '-recursive', snapshot!.id], passphrase)).stdout.trim().split('\n')
       expect(lines.length).to.equal(entries.length)
 
       for (const path of ['empty', 'folder/below/file 77', 'link to a folder/file 9']) {
         const cat = await cli(['snapshot', 'cat', store, snapshot!.id, path], {env})
         if (path.startsWith('link')) expect(cat.status).to.equal(66)
-        else expect(cat.stdoutBytes.equals(readFileSync(join(source, path))), path).to.equal(true)
+        else expect(cat.stdoutBytes.equals(readFileSync(join(folder.source, path))), path).to.equal(true)
       }
     })
   }
@@ -189,31 +168,33 @@ describe('snapshots, with plakar as the judge', function () {
   ] as const) {
     it(`lists, restores, compares and verifies ten snapshots as plakar does, ${name}`, async function () {
       const env = passphrase === undefined ? {} : {PLAKAR_PASSPHRASE: passphrase}
-      await run(['create', ...options], passphrase)
+      await folder.run(['create', ...options], passphrase)
       for (let number = 0; number < 10; number++) {
-        writeFileSync(join(source, `file ${number}`), `file ${number}\n`.repeat(1000))
-        writeFileSync(join(source, 'changing'), String(number))
-        await run(['backup', '-tag', number % 2 === 0 ? 'even' : 'odd', source], passphrase)
+        writeFileSync(join(folder.source, `file ${number}`), `file ${number}\n`.repeat(1000))
+        writeFileSync(join(folder.source, 'changing'), String(number))
+        await folder.run(['backup', '-tag', number % 2 === 0 ? 'even' : 'odd', folder.source], passphrase)
       }
 
-      const store = await layoutOfFsStore(root)
-      const ids = [...(await run(['ls', '-uuid'], passphrase)).matchAll(/\b[\da-f]{64}\b/g)].map(([id]) => id)
+      const store = await layoutOfFsStore(folder.root)
+      const ids = [...(await folder.run(['ls', '-uuid'], passphrase)).stdout.matchAll(/\b[\da-f]{64}\b/g)].map(
+        ([id]) => id,
+      )
       const listed = (await cli(['snapshot', 'ls', store, '--json'], {env})).json<Listing>()
       expect(listed.snapshots.map(({id}) => id)).to.deep.equal(ids)
       const even = (await cli(['snapshot', 'ls', store, '--tag', 'even', '--json'], {env})).json<Listing>()
-      const theirs = [...(await run(['ls', '-uuid', '-tag', 'even'], passphrase)).matchAll(/\b[\da-f]{64}\b/g)].map(
-        ([id]) => id,
-      )
+      const theirs = [
+        ...(await folder.run(['ls', '-uuid', '-tag', 'even'], passphrase)).stdout.matchAll(/\b[\da-f]{64}\b/g),
+      ].map(([id]) => id)
       expect(even.snapshots.map(({id}) => id)).to.deep.equal(theirs)
 
       for (const [at, id] of ids.entries()) {
         if (passphrase === undefined ? at % 4 !== 1 : at !== 5) continue
         const cat = await cli(['snapshot', 'cat', store, id, 'changing'], {env})
         expect(cat.stdout).to.equal(String(9 - at))
-        const [ours, judge] = [join(scratchDir('ours'), 'to'), join(plakar.home, `restored ${at}`)]
+        const [ours, judge] = [join(scratchDir('ours'), 'to'), join(folder.plakar.home, `restored ${at}`)]
         const restored = await cli(['snapshot', 'restore', store, id, '--to', ours], {env})
         expect(restored.status, restored.stderr).to.equal(0)
-        await run(['restore', '-to', judge, id], passphrase)
+        await folder.run(['restore', '-to', judge, id], passphrase)
         expectSame(await treeOf(judge), await treeOf(ours))
       }
 
