@@ -28,6 +28,8 @@ export interface CheckContext {
 /** What one tag came to. */
 export interface ObjectResult {
   readonly findings: readonly Finding[]
+  /** Its removal was cut off, and nothing of it is left but the tag: it counts as removed. */
+  readonly isEmptied?: boolean
   readonly manifest?: undefined | {readonly content: ObjectManifest; readonly digest: Digest}
   /** Bytes stored under the tag; 0 when they are not there. */
   readonly size: number

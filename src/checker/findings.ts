@@ -57,6 +57,8 @@ export const SEVERITIES = {
   'packfile-unreadable': 'error',
   /** A snapshot needs a blob that no packfile has. */
   'reference-missing': 'error',
+  /** A removal of the tag was cut off half-way: it leads to a stand-in that was to be deleted. */
+  'removal-cut-off': 'warning',
   /** Two tags on one manifest: deleting one by digest deletes both. */
   'shared-digest': 'warning',
   'size-mismatch': 'error',

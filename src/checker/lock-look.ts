@@ -7,7 +7,7 @@ import type {CallOptions, Repository} from '../registry/interfaces.js'
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {hashingOf, macKeyOf, openConfiguration} from '../kloset/configuration.js'
 import {isStale, type Lock, LOCK_TTL_MS, lockAge} from '../kloset/lock.js'
-import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
+import {isEmptied, type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
 import {tagOf} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
 import {formatTimestamp} from '../kloset/timestamp.js'
@@ -117,7 +117,9 @@ export class LockReader {
       // A tag without a manifest is there all the same where it is listed: the caller knows.
       if (isNotFound(error)) return undefined
       if (!isUnsound(error)) throw error
-      return {...base, ...(manifest && {manifest}), problem: messageOf(error), riddle: 'damaged', state: 'unknown'}
+      const known = {...base, ...(manifest && {manifest}), problem: messageOf(error)}
+      // Its holder, or who removed it, was done with it, and there is nothing left that could be renewed.
+      return isEmptied(error) ? {...known, state: 'stale'} : {...known, riddle: 'damaged', state: 'unknown'}
     }
 
     const written = content.annotations[ANNOTATION.created]?.slice(0, 40)

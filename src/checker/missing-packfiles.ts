@@ -11,16 +11,26 @@ type LookContext = Pick<CheckContext, 'failures' | 'repository' | 'signal'>
 
 export interface MissingContext extends LookContext {
   readonly book: StateBook
-  /** Whether a tag was in the list. */
-  readonly isListed: (tag: string) => boolean
+  readonly list: {
+    /** Whether nothing is left of an object but its tag: its removal was cut off. */
+    isEmptied(tag: string): boolean
+    /** Whether a tag was in the list, with an object under it. */
+    isListed(tag: string): boolean
+  }
 }
 
 /** Packfiles that states need and that have no tag. `list-incomplete` when they are there all the same. */
 export async function* missingPackfiles(context: MissingContext): AsyncGenerator<Finding> {
   for (const mac of context.book.expected()) {
     const tag = tagOf('packfile', mac)
-    if (context.isListed(tag)) continue
+    if (context.list.isListed(tag)) continue
     const subject: Subject = {mac, resource: 'packfile', tag}
+    if (context.list.isEmptied(tag)) {
+      const message = `${tag}: a state needs it, and a removal that was cut off has left its tag alone`
+      yield finding('tag-missing', message, detailsOf(subject))
+      continue
+    }
+
     const found = await lookForUnlisted(subject, context)
     if (found === 'missing') {
       yield finding('tag-missing', `${tag}: a state needs it and it has no tag`, detailsOf(subject))

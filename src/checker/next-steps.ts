@@ -56,6 +56,11 @@ const SIZES: Step = {
   text: 'Let `repair plan` write the sizes that manifests lack, before copying the store with other tools.',
 }
 
+const REMOVALS: Step = {
+  order: 72,
+  text: 'Removals were cut off: run again what removed them, or let `repair plan` finish them; what the store still needs it keeps.',
+}
+
 const BRING: Step = {
   order: 48,
   text: 'Bring back what is gone from a copy that has it: `copy MIRROR STORE` adds what the store has not.',
@@ -84,6 +89,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'object-gone': [STOP_GC, BRING, ACCEPT],
   'packfile-unreadable': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'reference-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
+  'removal-cut-off': [REMOVALS],
   'shared-digest': [SHARED],
   'size-mismatch': [DEEP, LOOK_ELSEWHERE, REPAIR],
   'size-unstated': [SIZES],

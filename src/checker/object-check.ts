@@ -3,7 +3,7 @@ import type {Finding, FindingDetails} from './findings.js'
 
 import {hasCode, isNotFound, KlosetOciError, messageOf} from '../errors.js'
 import {ENVELOPE_BYTES} from '../kloset/envelope.js'
-import {type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
+import {isEmptied, type ObjectManifest, readObjectManifest} from '../kloset/object-manifest.js'
 import {artifactTypeOf} from '../kloset/resource.js'
 import {type Digest, isDigest} from '../registry/digest.js'
 import {ANNOTATION} from '../registry/media-types.js'
@@ -22,10 +22,15 @@ export async function checkObject(subject: Subject, context: CheckContext): Prom
     content = readObjectManifest(fetched, subject.tag)
   } catch (error) {
     const malformed = finding('manifest-malformed', messageOf(error), {...details, digest})
-    return {findings: [malformed], size: 0}
+    if (!isEmptied(error)) return {findings: [malformed], size: 0}
+    const cutOff = removalCutOff(subject, digest, 'nothing of it is left but the tag')
+    // Nobody may do without a configuration.
+    if (subject.resource === 'config') return {findings: [malformed, cutOff], size: 0}
+    return {findings: [cutOff], isEmptied: true, size: 0}
   }
 
   const findings = judgeManifest(subject, content, {...details, digest})
+  if (content.isStandIn) findings.push(removalCutOff(subject, digest, 'the object is still there'))
   const layer = await checkLayer(subject, content, context)
   findings.push(...layer.findings)
   if (context.deep && layer.isThere) {
@@ -72,6 +77,11 @@ async function fetchManifest(
 function digestIn(error: unknown, fact: string): Digest | undefined {
   const value = error instanceof KlosetOciError ? error.facts[fact] : undefined
   return typeof value === 'string' && isDigest(value) ? value : undefined
+}
+
+function removalCutOff(subject: Subject, digest: Digest, state: string): Finding {
+  const message = `${subject.tag}: its removal was cut off: ${state}`
+  return finding('removal-cut-off', message, {...detailsOf(subject), digest, snapshots: undefined})
 }
 
 /** What a manifest says against the tag that it is under. */

@@ -52,7 +52,7 @@ export async function* checkReferences(context: ReferenceContext): AsyncGenerato
 
   const isListed = (tag: string) => scan.isListed(tag)
   yield* book.names.findings(isListed)
-  yield* missingPackfiles({...context, book, isListed})
+  yield* missingPackfiles({...context, book, list: scan})
   yield* coloured(book, context)
   // A state that could not be read may know the others.
   if (!book.isWhole) return

@@ -68,17 +68,22 @@ export class TagScan {
     })
   }
 
-  /** Whether the tag was in the last list. */
-  isListed(tag: string): boolean {
-    const index = this.table.indexOf(tag)
-    return index !== undefined && !this.table.has(index, TAG_FLAGS.gone)
+  /** Whether nothing is left under a tag: its removal was cut off. */
+  isEmptied(tag: string): boolean {
+    return this.table.isEmptied(tag)
   }
 
-  /** Objects of one kind in the last list, and whether something was said of them already. */
+  /** Whether the tag was in the last list, and not one of a removed object. */
+  isListed(tag: string): boolean {
+    const index = this.table.indexOf(tag)
+    return index !== undefined && !this.#isGone(index)
+  }
+
+  /** Objects of one kind in the last list, removed ones aside, and whether something was said of them already. */
   *listed(resource: Resource): Generator<{readonly isTold: boolean; readonly subject: Subject}> {
     for (let index = 0; index < this.table.size; index++) {
       const subject = this.table.subject(index)
-      if (subject?.resource !== resource || this.table.has(index, TAG_FLAGS.gone)) continue
+      if (subject?.resource !== resource || this.#isGone(index)) continue
       yield {isTold: this.table.has(index, TAG_FLAGS.told), subject}
     }
   }
@@ -96,12 +101,13 @@ export class TagScan {
   /** What is known of an accepted result goes into the counts. */
   #account(
     {index, subject}: {readonly index: number; readonly subject: Subject},
-    {findings, manifest, size}: ObjectResult,
+    {findings, isEmptied = false, manifest, size}: ObjectResult,
   ): Finding[] {
     const {configBlobs, references, tally} = this.#options
     tally.bytes[subject.resource] += size
     const isTold = findings.some(({kind, severity}) => severity === 'error' || kind === 'unknown-version')
     this.table.set(index, TAG_FLAGS.told, isTold)
+    this.table.set(index, TAG_FLAGS.emptied, isEmptied)
     // A manifest that cannot be read is a tag's all the same.
     for (const {digest} of findings) if (digest) references.add(digest)
     if (!manifest) return []
@@ -132,6 +138,10 @@ export class TagScan {
   #hasSuspects(): boolean {
     for (let index = 0; index < this.table.size; index++) if (this.table.has(index, TAG_FLAGS.suspect)) return true
     return false
+  }
+
+  #isGone(index: number): boolean {
+    return this.table.has(index, TAG_FLAGS.gone) || this.table.has(index, TAG_FLAGS.emptied)
   }
 
   async *#listed(mode: 'again' | 'first'): AsyncGenerator<Item> {
@@ -165,8 +175,9 @@ export class TagScan {
     const errors = result.findings.filter(({severity}) => severity === 'error')
     return {
       accept: () => [...result.findings, ...this.#account({index, subject}, result)],
-      isGhost: errors.every(({kind}) => kind === 'manifest-missing'),
-      isWrong: errors.length > 0,
+      isGhost: errors.length > 0 && errors.every(({kind}) => kind === 'manifest-missing'),
+      // A removal that is under way has a stand-in too, for a moment.
+      isWrong: errors.length > 0 || result.findings.some(({kind}) => kind === 'removal-cut-off'),
     }
   }
 

@@ -15,6 +15,8 @@ const DIGEST_BYTES = 32
 
 /** What is noted of a tag, as bits. */
 export const TAG_FLAGS = {
+  /** Nothing is left under it: its removal was cut off, and it counts as removed. */
+  emptied: 16,
   /** Was in a listing, and is in none any more. */
   gone: 4,
   /** In the listing that is being read. */
@@ -48,6 +50,18 @@ export class TagTable {
 
   indexOf(tag: string): number | undefined {
     return this.#keys.indexOf(keyOf(tag))
+  }
+
+  /** Whether nothing is left under a tag: its removal was cut off. */
+  isEmptied(tag: string): boolean {
+    const index = this.indexOf(tag)
+    return index !== undefined && this.has(index, TAG_FLAGS.emptied)
+  }
+
+  /** Whether there is such a tag, with an object under it as far as anybody has looked. */
+  isListed(tag: string): boolean {
+    const index = this.indexOf(tag)
+    return index !== undefined && !this.has(index, TAG_FLAGS.emptied)
   }
 
   set(index: number, flag: number, value: boolean): void {

@@ -1,9 +1,10 @@
 import type {Descriptor} from '../registry/descriptor.js'
 
-import {StoreFormatError} from '../errors.js'
+import {hasCode, StoreFormatError} from '../errors.js'
 import {type Digest, digestOf, isDigest} from '../registry/digest.js'
 import {isImageManifestType, parseManifestJson, type RawManifest} from '../registry/manifest.js'
 import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
+import {isStandIn} from '../registry/stand-in-note.js'
 import {isCount, isObject, isString, isStringRecord} from '../util/json.js'
 import {artifactTypeOf, type ResourceName} from './resource.js'
 
@@ -35,6 +36,8 @@ export interface ObjectManifest {
   readonly artifactType: string | undefined
   /** The config blob, when the manifest names one with a valid digest; size -1 when not stated. Readers do not need it. */
   readonly config: undefined | {readonly digest: Digest; readonly size: number}
+  /** Its removal was cut off: the tag was pointed at this manifest, to be deleted with it. The object is still there. */
+  readonly isStandIn: boolean
   readonly layer: Digest
   readonly layerCount: number
   /** Who wrote it: `own` manifests carry a tag annotation and a size that was counted, not guessed from a header. */
@@ -75,7 +78,7 @@ export function readObjectManifest(manifest: RawManifest, what: string): ObjectM
   }
 
   const layer: unknown = Array.isArray(layers) ? layers[0] : undefined
-  if (!isObject(layer)) throw new StoreFormatError(`${what}: manifest has no layer`)
+  if (!isObject(layer)) throw isStandIn(json) ? emptied(what) : new StoreFormatError(`${what}: manifest has no layer`)
   const {digest, size} = layer
   if (!isString(digest) || !isDigest(digest)) throw new StoreFormatError(`${what}: layer has no valid digest`)
   const names = isStringRecord(annotations) ? annotations : {}
@@ -83,11 +86,17 @@ export function readObjectManifest(manifest: RawManifest, what: string): ObjectM
     annotations: names,
     artifactType: isString(artifactType) ? artifactType : undefined,
     config: readConfig(config),
+    isStandIn: isStandIn(json),
     layer: digest,
     layerCount: (layers as unknown[]).length,
     shape: names[ANNOTATION.refName] === undefined ? 'official' : 'own',
     size: isCount(size) && (size > 0 || digest === EMPTY_DIGEST) ? size : -1,
   }
+}
+
+/** Whether an error says that an object's removal was cut off when nothing of it was left but the tag. */
+export function isEmptied(error: unknown): boolean {
+  return hasCode(error, 'STORE_FORMAT') && error.facts['emptied'] === true
 }
 
 /** Whether a manifest says that it is the one of this tag, as ours do; one that cannot be read does not. */
@@ -97,6 +106,13 @@ export function namesItself(manifest: RawManifest, tag: string): boolean {
   } catch {
     return false
   }
+}
+
+function emptied(what: string): StoreFormatError {
+  return new StoreFormatError(`${what}: its removal was cut off, and nothing of it is left but the tag`, {
+    facts: {emptied: true},
+    suggestions: ['Run again what removed it, or let `repair plan` finish the removal.'],
+  })
 }
 
 function readConfig(value: unknown): ObjectManifest['config'] {

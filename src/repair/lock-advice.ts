@@ -23,6 +23,8 @@ export function explainLock(look: LockLook, clocks: Clocks): LockAdvice {
     }
 
     case 'stale': {
+      // Nothing is left of it but its tag.
+      if (look.problem !== undefined) return explainEmptied(look.problem)
       return {
         blocks: {backups: false, maintenance: false},
         nextSteps: [
@@ -70,6 +72,17 @@ function explainFresh(look: LockLook, clocks: Clocks): LockAdvice {
         : `${holder(look)} writes to the store, a backup as a rule. Other backups run beside it; maintenance is refused ("repository is already locked"), and no space is freed.`,
       `Its holder renews it every five minutes.${dead}`,
       ...skew,
+    ],
+  }
+}
+
+function explainEmptied(problem: string): LockAdvice {
+  return {
+    blocks: {backups: true, maintenance: true},
+    nextSteps: ['Finish it: `locks rm` with --yes.'],
+    words: [
+      `${problem}. Nobody holds it.`,
+      'plakar reads every lock before it works and stops at one that it cannot read: all backups and all maintenance fail until it has gone.',
     ],
   }
 }

@@ -77,6 +77,7 @@ class PrunePlanner {
   readonly #busy: Finding[] = []
   #coloured = 0
   #colouredUntil = ''
+  #cutOff = 0
   readonly #damage: Finding[] = []
   readonly #gaps: Finding[] = []
   readonly #graceMs: number
@@ -189,6 +190,11 @@ class PrunePlanner {
           break
         }
 
+        case 'removal-cut-off': {
+          this.#cutOff++
+          break
+        }
+
         case 'unknown-version': {
           this.#unknownVersions++
           break
@@ -236,6 +242,10 @@ class PrunePlanner {
       this.#kept.push(
         `${this.#coloured} packfiles are deleted (coloured) and wait for \`plakar maintenance\`, which frees them and tells the states, the last of them from ${this.#colouredUntil} on: they stay`,
       )
+    }
+
+    if (this.#cutOff > 0) {
+      this.#kept.push(`${this.#cutOff} removals were cut off: \`repair plan\` finishes them, whatever their age`)
     }
 
     if (this.#untaggedObjects > 0) {

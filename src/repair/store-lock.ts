@@ -9,6 +9,7 @@ import {isNotFound, KlosetOciError, LockedError, messageOf} from '../errors.js'
 import {openEnvelope, sealEnvelope} from '../kloset/envelope.js'
 import {decodeLock, encodeLock, isStale, LOCK_REFRESH_MS, LOCK_TTL_MS, MAX_LOCK_BYTES} from '../kloset/lock.js'
 import {type Mac, macFromBytes} from '../kloset/mac.js'
+import {isEmptied} from '../kloset/object-manifest.js'
 import {tagOf} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
 import {timestampFromMillis} from '../kloset/timestamp.js'
@@ -146,7 +147,7 @@ export class StoreLock {
       const kind = lock.exclusive ? 'exclusive' : 'shared'
       return {isUnsure: false, mac, who: `${lock.hostname.slice(0, 80)} (${kind})`}
     } catch (error) {
-      if (isNotFound(error)) return undefined
+      if (isNotFound(error) || isEmptied(error)) return undefined
       const isUnsound =
         error instanceof KlosetOciError &&
         ['DAMAGE', 'INTEGRITY', 'PROTOCOL', 'STORE_FORMAT', 'VERSION'].includes(error.code)

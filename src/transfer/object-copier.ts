@@ -207,7 +207,7 @@ async function readManifest(manifest: FetchedManifest, tag: string): Promise<Obj
 function whyNotExact(manifest: FetchedManifest, tag: string): string | undefined {
   try {
     parseImageManifest(manifest, tag)
-    return undefined
+    return readObjectManifest(manifest, tag).isStandIn ? 'its removal was cut off at the source' : undefined
   } catch {
     return 'it is not quite as the specification wants it'
   }

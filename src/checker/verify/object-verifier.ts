@@ -42,9 +42,9 @@ export class ObjectVerifier {
 
   /** @throws what ends a check: interruption, missing rights, a registry that is down */
   async verify(subject: Subject): Promise<Outcome> {
-    const {findings, manifest, size} = await checkObject(subject, this.#context)
+    const {findings, isEmptied, manifest, size} = await checkObject(subject, this.#context)
     const digest = manifest?.content.layer
-    const outcome = {config: manifest?.content.config, digest, findings, size}
+    const outcome = {config: manifest?.content.config, digest, findings, size, ...(isEmptied && {isEmptied})}
     if (digest === undefined || findings.some(({kind}) => kind === 'blob-missing' || kind === 'unreachable')) {
       return outcome
     }
@@ -58,9 +58,9 @@ export class ObjectVerifier {
   /** Looks at an object, and at what is wrong with it once more before it is said. */
   async verifyTwice(subject: Subject): Promise<Outcome> {
     const first = await this.verify(subject)
-    if (first.findings.every(({severity}) => severity !== 'error')) return first
+    if (!first.findings.some((found) => mayPass(found))) return first
     const second = await this.verify(subject)
-    if (second.findings.some(({severity}) => severity === 'error')) return second
+    if (second.findings.some((found) => mayPass(found))) return second
     const {tag} = subject
     const was = changed({...detailsOf(subject), tag}, 'was written or restored during the check')
     return {...second, findings: [was, ...second.findings]}
@@ -232,6 +232,11 @@ export class ObjectVerifier {
       return {findings: [failures.failed(error, subject.tag, details)]}
     }
   }
+}
+
+/** What a second look may find otherwise: damage, and a removal that may be under way. */
+function mayPass({kind, severity}: Finding): boolean {
+  return severity === 'error' || kind === 'removal-cut-off'
 }
 
 /** A MAC that is wrong, and not a digest. */

@@ -14,6 +14,8 @@ export interface Outcome {
   readonly config?: undefined | {readonly digest: Digest; readonly size: number}
   readonly digest?: Digest | undefined
   readonly findings: readonly Finding[]
+  /** Its removal was cut off, and nothing of it is left but the tag: it counts as removed. */
+  readonly isEmptied?: boolean
   /** Of a packfile that was looked into. */
   readonly lost?: readonly LostBlob[] | undefined
   /** Of a state that was read and proven. */

@@ -29,7 +29,7 @@ export function* lostStates(
   if (verdict.written + LOCK_TTL_MS > now) return
   for (const mac of verdict.snapshots) {
     const tag = tagOf('state', mac)
-    if (tags.hasTag(tag)) continue
+    if (tags.isListed(tag)) continue
     const message = `${tag}: the state of a snapshot in ${holder} has no tag; it was lost, or never written`
     yield finding('tag-missing', message, {...detailsOf({mac, resource: 'state', tag}), snapshots: [mac]})
   }

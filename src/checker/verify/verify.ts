@@ -21,7 +21,7 @@ import {isDamage, isGap} from '../findings.js'
 import {missingPackfiles} from '../missing-packfiles.js'
 import {StateBook} from '../state-book.js'
 import {Tally} from '../summary.js'
-import {TagTable} from '../tag-table.js'
+import {TAG_FLAGS, TagTable} from '../tag-table.js'
 import {type AbsentContext, GoneObjects} from './absent.js'
 import {Budget} from './budget.js'
 import {packfileOf} from './changed.js'
@@ -224,7 +224,7 @@ export class Verify implements AsyncIterable<Finding> {
   /** Packfiles that states need and that have no tag. */
   async *#missing(context: AbsentContext): AsyncGenerator<Finding> {
     if (!this.#withKeys) return
-    for await (const found of missingPackfiles({...context, isListed: (tag) => context.tags.hasTag(tag)})) {
+    for await (const found of missingPackfiles({...context, list: context.tags})) {
       if (isGap(found)) yield found
       else yield* this.#bad(found)
     }
@@ -247,6 +247,7 @@ export class Verify implements AsyncIterable<Finding> {
       this.#verified.bytes += outcome.size
       this.#verified.objects += 1
       if (outcome.config) this.#configBlobs.note(outcome.config, subject.tag)
+      if (outcome.isEmptied) this.#tags.set(this.#tags.indexOf(subject.tag)!, TAG_FLAGS.emptied, true)
       const isOrphan = resource === 'packfile' && this.#canTell && !this.#book.knows(subject.mac!)
       await this.#keeper.note(subject, outcome, {isOrphan})
       this.#report()
@@ -377,11 +378,11 @@ export class Verify implements AsyncIterable<Finding> {
   async *#states(verifier: ObjectVerifier, concurrency: number): AsyncGenerator<Finding> {
     for await (const [subject, outcome] of this.#objects('state', verifier, concurrency)) {
       if (outcome.notes) this.#book.add(subject.mac!, outcome.notes)
-      else this.#book.isWhole = false
+      else if (!outcome.isEmptied) this.#book.isWhole = false
       yield* this.#tell(subject, outcome)
     }
 
-    for (const misnamed of this.#book.names.findings((tag) => this.#tags.hasTag(tag))) {
+    for (const misnamed of this.#book.names.findings((tag) => this.#tags.isListed(tag))) {
       await this.#keeper.bad(misnamed.tag!, misnamed.kind)
       yield misnamed
     }

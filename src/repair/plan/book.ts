@@ -9,7 +9,7 @@ import {CONFIG_TAG} from '../../kloset/resource.js'
 import {tagStateOf} from '../tag-state.js'
 
 /** Kinds below an error that a plan does something about. */
-const ALSO: ReadonlySet<FindingKind> = new Set(['lock-stale', 'packfile-unknown', 'size-unstated'])
+const ALSO: ReadonlySet<FindingKind> = new Set(['lock-stale', 'packfile-unknown', 'removal-cut-off', 'size-unstated'])
 
 /** Kinds that say that not everything was seen. */
 const GAPS: ReadonlySet<FindingKind> = new Set(['list-incomplete', 'unreachable'])
@@ -24,6 +24,11 @@ export class PlanBook {
 
   constructor(sources: readonly Source[]) {
     this.#sources = sources
+  }
+
+  /** Whether what is planned so far makes or removes a state, or changes one. */
+  get changesStates(): boolean {
+    return this.#drafts.some(({action, object}) => object.resource === 'state' || action.kind === 'salvage-packfile')
   }
 
   get locations(): readonly string[] {

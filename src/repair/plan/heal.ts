@@ -27,7 +27,12 @@ export type Diagnosis =
   | {readonly kind: 'sound'}
 
 /** Kinds for which a manifest is written anew although the object's bytes are right. */
-const MANIFEST_WRONG: ReadonlySet<FindingKind> = new Set(['manifest-malformed', 'size-mismatch', 'size-unstated'])
+const MANIFEST_WRONG: ReadonlySet<FindingKind> = new Set([
+  'manifest-malformed',
+  'removal-cut-off',
+  'size-mismatch',
+  'size-unstated',
+])
 
 export interface HealOptions extends FindOptions {
   readonly keys: StoreKeys | undefined

@@ -30,6 +30,11 @@ export async function planLocks(findings: readonly Finding[], context: LockPlanC
   for (const [mac, found] of byMac) {
     const tag = found[0]!.tag!
     const verdict = judge(await lookAgain(mac, {book, reader, repository, signal}), found, reader.clocks.local)
+    if ('held' in verdict && found.every(({kind}) => kind === 'removal-cut-off')) {
+      book.note(`${tag}: its removal was cut off, and it is not ten minutes old: it counts as held until it is`)
+      continue
+    }
+
     if ('held' in verdict) {
       book.lose({paths: [], reason: verdict.held, snapshots: [], tag})
       continue

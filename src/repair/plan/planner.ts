@@ -13,12 +13,14 @@ import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
 import {systemClock} from '../../util/clock.js'
 import {SelfSource} from '../sources/self-source.js'
 import {passOver} from '../sources/store-source.js'
+import {statesDigest} from '../states-digest.js'
 import {PlanBook} from './book.js'
 import {findConfig, ownConfig, type Unlock} from './find-config.js'
 import {OverlayRepository} from './overlay.js'
 import {planLocks} from './plan-locks.js'
 import {planLosses} from './plan-losses.js'
 import {planObjects} from './plan-objects.js'
+import {planRemovals, sortRemovals} from './plan-removals.js'
 import {planStates} from './plan-states.js'
 import {SameStore} from './same-store.js'
 import {PLAN_SCHEMA, type RepairPlan} from './types.js'
@@ -90,6 +92,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     lostConfigFindings.push(finding('config-unreadable', message, {object: {resource: 'config'}, tag: CONFIG_TAG}))
   }
 
+  const states = await statesDigest(repository, {signal})
   // Of a store without its CONFIG the rest is looked at as it will be with it.
   const check = gcCheck(found?.copy ? overlay.withStorage() : repository, {
     clock,
@@ -107,10 +110,12 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
 
   book.note(...check.summary.notChecked.map((what) => `Not looked at: ${what}.`))
   if (!deep) book.note('Only presence and sizes were looked at: damage inside objects was not.')
-  const outcome = await planObjects(findings, context)
-  const lost = await planStates(findings, outcome, {...context, clock})
+  const {others, removals} = sortRemovals(findings)
+  const outcome = await planObjects(others, context)
+  const lost = await planStates(others, outcome, {...context, clock})
   await planLosses(lost, context)
-  await planLocks(findings, {...context, clock})
+  await planLocks(others, {...context, clock})
+  const relied = await planRemovals(removals, states, context)
   const steps = book.steps()
   return {
     created: new Date(context.now).toISOString(),
@@ -118,6 +123,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     relies: book.relies,
     schema: PLAN_SCHEMA,
     sources: book.sources,
+    ...(relied !== undefined && {states: relied}),
     steps,
     store: repository.location,
     unfixable: book.unfixable,
