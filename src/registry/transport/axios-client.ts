@@ -1,16 +1,17 @@
 import {type AxiosInstance, type AxiosResponse, create} from 'axios'
 import http, {type ClientRequest, type IncomingMessage, type RequestOptions} from 'node:http'
 import https from 'node:https'
-import {pipeline, type Readable, Transform} from 'node:stream'
 
+import type {ContentSource} from '../../util/content-source.js'
 import type {HttpClient, HttpHeaders, HttpRequest, HttpResponse} from './http.js'
 import type {RequestObserver, Timeouts} from './options.js'
 
-import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
+import {KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
 import {interruption, unlessAborted} from '../../util/abort.js'
 import {redactUrl} from '../redact.js'
 import {ABANDONED, type Route, Routes} from './agents.js'
 import {BodyStream} from './body-stream.js'
+import {CountedBody} from './counted-body.js'
 import {codeOf, explainFailure, TimeoutError} from './failures.js'
 import {type TlsConnectOptions} from './tls.js'
 import {Watchdog} from './watchdog.js'
@@ -113,7 +114,7 @@ interface ExchangeOptions {
 
 /** One request and its answer, with what has to be watched and cleaned up around them. */
 class Exchange {
-  readonly body: Readable | undefined
+  readonly body: CountedBody | undefined
   /** The `request` function that axios calls to get its connection. */
   readonly open = (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     const {request, route, timeouts} = this.#options
@@ -143,7 +144,6 @@ class Exchange {
   #clientRequest: ClientRequest | undefined
   readonly #options: ExchangeOptions
   #reported = false
-  #sent = 0
   #sourceError: Error | undefined
   readonly #started = performance.now()
   #status: number | undefined
@@ -154,7 +154,7 @@ class Exchange {
     const {signal} = options.request
     if (signal?.aborted) throw interruption(signal)
     this.#options = options
-    this.body = options.request.body && this.#openBody(options.request.body.open(), options.request.body.size)
+    this.body = options.request.body && this.#openBody(options.request.body)
   }
 
   get headers(): Record<string, string> {
@@ -212,21 +212,12 @@ class Exchange {
     return explainFailure(thrown, {method, url})
   }
 
-  /** The request's body, counted: a source that is longer or shorter than it said must not reach the peer as such. */
-  #openBody(source: Readable, size: number): Readable {
-    const counter = new Transform({
-      flush: (done) => done(this.#sent < size ? sizeError(size, this.#sent) : null),
-      // Several pieces of the usual 64 KiB: with less every one of them would wait for the one before.
-      highWaterMark: 256 * 1024,
-      transform: (chunk: Buffer, _encoding, done) => {
-        this.#sent += chunk.length
-        if (this.#sent > size) done(sizeError(size, this.#sent))
-        else done(null, chunk)
-      },
+  #openBody(source: ContentSource): CountedBody {
+    const body = new CountedBody(source.open(), source.size)
+    body.once('error', (error) => {
+      this.#sourceError = sourceErrorOf(error)
     })
-    return pipeline(source, counter, (error) => {
-      if (error && codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') this.#sourceError = sourceErrorOf(error)
-    })
+    return body
   }
 
   #report(bytes: number, error: Error | undefined): void {
@@ -239,7 +230,7 @@ class Exchange {
       ...(error && {error: error instanceof KlosetOciError ? String(error.facts['reason'] ?? error.code) : error.name}),
       method: request.method,
       ms: performance.now() - this.#started,
-      sent: this.#sent,
+      sent: this.body?.sent ?? 0,
       ...(this.#status !== undefined && {status: this.#status}),
       url: redactUrl(request.url),
     })
@@ -259,13 +250,6 @@ class StaleConnectionError extends Error {
     super('stale connection')
     this.failure = failure
   }
-}
-
-function sizeError(expected: number, actual: number): IntegrityError {
-  return new IntegrityError(`the content to send is not ${expected} bytes long but ${actual}`, {
-    facts: {actual, expected},
-    suggestions: ['The source changed while it was read: try again when it is at rest.'],
-  })
 }
 
 function sourceErrorOf(error: Error): Error {

@@ -2,6 +2,8 @@ import type {IncomingMessage} from 'node:http'
 
 import {Readable} from 'node:stream'
 
+import {RawBody} from './raw-body.js'
+
 export interface BodyStreamOptions {
   /** Called once, when the last byte is in or none will come any more. */
   readonly done: (bytes: number, error: Error | undefined) => void
@@ -12,6 +14,9 @@ export interface BodyStreamOptions {
   readonly idleMs: number
   readonly source: IncomingMessage
 }
+
+/** Shorter bodies are not worth it. */
+const RAW_FROM_BYTES = 256 * 1024
 
 /** Read ahead of the reader: enough to keep the network busy while a chunk is hashed. */
 const HIGH_WATER_MARK_BYTES = 256 * 1024
@@ -24,16 +29,16 @@ export class BodyStream extends Readable {
   #bytes = 0
   #done = false
   readonly #options: BodyStreamOptions
+  readonly #raw: RawBody | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: BodyStreamOptions) {
     super({highWaterMark: HIGH_WATER_MARK_BYTES})
     this.#options = options
     const {explain, source} = options
+    this.#raw = this.#takeOver()
     source.on('data', (chunk: Buffer) => {
-      this.#bytes += chunk.length
-      this.#disarm()
-      if (!this.push(chunk)) source.pause()
+      if (!this.#accept(chunk)) source.pause()
     })
     source.once('end', () => {
       this.#finish()
@@ -55,6 +60,13 @@ export class BodyStream extends Readable {
     if (this.#done) return
     this.#arm()
     this.#options.source.resume()
+    this.#raw?.resume()
+  }
+
+  #accept(chunk: Buffer): boolean {
+    this.#bytes += chunk.length
+    this.#disarm()
+    return this.push(chunk)
   }
 
   #arm(): void {
@@ -71,5 +83,17 @@ export class BodyStream extends Readable {
     if (this.#done) return
     this.#done = true
     this.#options.done(this.#bytes, error)
+  }
+
+  /** A long body whose length is known comes from the socket, after what has come of it already. */
+  #takeOver(): RawBody | undefined {
+    const {source} = this.#options
+    const {'content-length': length = 0, 'transfer-encoding': coding} = source.headers
+    if (coding !== undefined || Number(length) < RAW_FROM_BYTES || source.readableFlowing !== null) return undefined
+    const first = (source.read() as Buffer | null) ?? Buffer.alloc(0)
+    const onPiece = (piece: Buffer) => this.#accept(piece)
+    const raw = RawBody.of({onPiece, remaining: Number(length) - first.length, source})
+    if (first.length > 0) this.#accept(first)
+    return raw
   }
 }
