@@ -4,15 +4,24 @@ import {basename, dirname, join} from 'node:path'
 
 import {InvalidArgumentError} from '../errors.js'
 import {fileOperation} from '../util/fs-error.js'
+import {writeVector} from '../util/write-vector.js'
+
+/** Small pieces are gathered to writes of about this size. */
+const WRITE_BYTES = 1024 * 1024
 
 /**
  * A file that appears whole or not at all: written beside its place, synced, then renamed.
  * An existing file stays as it was until then, and keeps its permissions.
  */
 export class AtomicFile {
+  #gathered: Uint8Array[] = []
+  #gatheredBytes = 0
   readonly #handle: FileHandle
   readonly #path: string
+  /** Bytes written, and being written. */
+  #size = 0
   readonly #temporary: string
+  #writing: Promise<void> = Promise.resolve()
 
   private constructor(path: string, temporary: string, handle: FileHandle) {
     this.#path = path
@@ -33,6 +42,8 @@ export class AtomicFile {
   }
 
   async commit(): Promise<void> {
+    await this.#flush()
+    await this.#writing
     await fileOperation('write', this.#path, async () => {
       await this.#handle.sync()
       await this.#handle.close()
@@ -42,16 +53,28 @@ export class AtomicFile {
 
   /** Leaves nothing behind. */
   async discard(): Promise<void> {
+    await this.#writing.catch(() => {})
     await this.#handle.close().catch(() => {})
     await rm(this.#temporary, {force: true})
   }
 
+  /** Waits for earlier bytes only, and not for few: while some are written the next ones can come in. */
   async write(chunk: Uint8Array): Promise<void> {
-    let offset = 0
-    while (offset < chunk.length) {
-      const {bytesWritten} = await fileOperation('write', this.#path, async () => this.#handle.write(chunk, offset))
-      offset += bytesWritten
-    }
+    this.#gathered.push(chunk)
+    this.#gatheredBytes += chunk.byteLength
+    if (this.#gatheredBytes >= WRITE_BYTES) await this.#flush()
+  }
+
+  /** Begins to write what is gathered, once all before it is written. */
+  async #flush(): Promise<void> {
+    await this.#writing
+    const [pieces, position] = [this.#gathered, this.#size]
+    this.#size += this.#gatheredBytes
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    this.#writing = fileOperation('write', this.#path, async () => writeVector(this.#handle, pieces, position))
+    // Its failure is told by who waits for it next.
+    this.#writing.catch(() => {})
   }
 }
 

@@ -7,6 +7,7 @@ import type {LayoutFiles} from './files.js'
 import {IntegrityError, InvalidArgumentError} from '../../errors.js'
 import {interruption, throwIfAborted} from '../../util/abort.js'
 import {fileOperation} from '../../util/fs-error.js'
+import {writeVector} from '../../util/write-vector.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, Digester} from '../digest.js'
 import {type AppendOptions, type BlobIngest} from '../local/ingest.js'
 import {digestMismatch} from '../local/range.js'
@@ -121,33 +122,10 @@ export class LayoutIngest implements BlobIngest {
     if (length === 0) return
     const {handle, path} = await this.#open()
     this.#tail = true
-    await fileOperation('write', path, () => writeAll(handle, chunks, this.size))
+    await fileOperation('write', path, () => writeVector(handle, chunks, this.size))
     this.#tail = false
     for (const chunk of chunks) this.#digester.update(chunk)
   }
-}
-
-/** One write as a rule; the system may take less than it is offered. */
-async function writeAll(handle: fs.FileHandle, chunks: readonly Uint8Array[], position: number): Promise<void> {
-  let rest = chunks
-  let at = position
-  while (rest.length > 0) {
-    const {bytesWritten} = await handle.writev(rest, at)
-    at += bytesWritten
-    rest = withoutFirst(rest, bytesWritten)
-  }
-}
-
-function withoutFirst(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let left = count
-  let index = 0
-  while (index < chunks.length && left >= chunks[index]!.byteLength) {
-    left -= chunks[index]!.byteLength
-    index++
-  }
-
-  const [head, ...tail] = chunks.slice(index)
-  return head ? [head.subarray(left), ...tail] : []
 }
 
 async function rehash(handle: fs.FileHandle, path: string, digest: Digest): Promise<Digest> {
