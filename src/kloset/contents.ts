@@ -115,9 +115,10 @@ export class StoreContents {
     return this.#states.unreadable
   }
 
-  /** Ends what is being loaded; the store stays open. */
+  /** Ends what is being loaded, and lets go of where blobs lie; the store stays open. */
   close(): void {
     this.packfiles.close()
+    this.index.dispose()
   }
 
   /** The blob at a place, checked against its MAC. */

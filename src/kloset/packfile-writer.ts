@@ -6,13 +6,13 @@ import {InvalidArgumentError} from '../errors.js'
 import {BLOB_TYPES, type BlobType} from './blob-type.js'
 import {type Mac, macFromBytes} from './mac.js'
 import {
+  encodeRecord,
   FOOTER_BYTES,
   FOOTER_LENGTH_BYTES,
   isNamedByContent,
   macOf,
   type PackfileBlob,
   type PackfileKeys,
-  RECORD_BYTES,
 } from './packfile.js'
 import {timestampToNanos} from './state/entries.js'
 import {makeVersion, type Version} from './version.js'
@@ -96,8 +96,7 @@ export class PackfileWriter {
 
   finish(timestamp: Timestamp): WrittenPackfile {
     const {codec, hasher} = this.#keys
-    const index = Buffer.alloc(this.#blobs.length * RECORD_BYTES)
-    for (const [number, blob] of this.#blobs.entries()) writeRecord(index, number * RECORD_BYTES, blob)
+    const index = Buffer.concat(this.#blobs.map((blob) => encodeRecord(blob)))
     const footer = Buffer.alloc(FOOTER_BYTES)
     footer.writeBigInt64LE(timestampToNanos(timestamp))
     footer.writeUInt32LE(this.#blobs.length, 8)
@@ -109,13 +108,4 @@ export class PackfileWriter {
     const data = Buffer.concat([...this.#parts, codec.encode(index), encodedFooter, footerLength])
     return {blobs: this.#blobs, data, mac: macFromBytes(macOf(hasher, data))}
   }
-}
-
-function writeRecord(index: Buffer, at: number, {flags, length, mac, offset, type, version}: PackfileBlob): void {
-  index.writeUInt32LE(type, at)
-  index.writeUInt32LE(version, at + 4)
-  index.write(mac, at + 8, 'hex')
-  index.writeBigUInt64LE(BigInt(offset), at + 40)
-  index.writeUInt32LE(length, at + 48)
-  index.writeUInt32LE(flags, at + 52)
 }

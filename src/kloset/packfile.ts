@@ -66,14 +66,11 @@ export interface PackfileSource extends PackfileKeys {
   readonly what: string
 }
 
-/** The index of a packfile: 56 bytes a blob, read out when they are asked for. */
-export class PackfileIndex {
-  readonly footer: PackfileFooter
+/** Blobs by their records, as an index has them: each is decoded when it is asked for. */
+export class PackfileRecords {
   readonly #records: Buffer
 
-  /** @param records decoded and checked */
-  constructor(footer: PackfileFooter, records: Buffer) {
-    this.footer = footer
+  constructor(records: Buffer) {
     this.#records = records
   }
 
@@ -88,6 +85,29 @@ export class PackfileIndex {
   *[Symbol.iterator](): Generator<PackfileBlob> {
     for (let number = 0; number < this.length; number++) yield this.at(number)
   }
+}
+
+/** The index of a packfile: 56 bytes a blob, read out when they are asked for. */
+export class PackfileIndex extends PackfileRecords {
+  readonly footer: PackfileFooter
+
+  /** @param records decoded and checked */
+  constructor(footer: PackfileFooter, records: Buffer) {
+    super(records)
+    this.footer = footer
+  }
+}
+
+/** The record of a blob, as it stands in an index. */
+export function encodeRecord({flags, length, mac, offset, type, version}: PackfileBlob): Buffer {
+  const record = Buffer.allocUnsafe(RECORD_BYTES)
+  record.writeUInt32LE(type)
+  record.writeUInt32LE(version, 4)
+  record.write(mac, 8, 'hex')
+  record.writeBigUInt64LE(BigInt(offset), 40)
+  record.writeUInt32LE(length, 48)
+  record.writeUInt32LE(flags, 52)
+  return record
 }
 
 /**

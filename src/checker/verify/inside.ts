@@ -4,12 +4,12 @@ import type {Subject} from '../context.js'
 import type {Finding} from '../findings.js'
 import type {TagTable} from '../tag-table.js'
 import type {Outcome} from './outcome.js'
-import type {PlacedBlob} from './packfile-judge.js'
 
 import {StoreFormatError} from '../../errors.js'
 import {type OpenContentsOptions, StoreContents} from '../../kloset/contents.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {type Mac, macToBytes} from '../../kloset/mac.js'
+import {encodeRecord} from '../../kloset/packfile.js'
 import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {KeyTable} from '../key-table.js'
@@ -17,6 +17,7 @@ import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
 import {LocationLog} from './location-log.js'
 import {packfilesOfSnapshots} from './needed-packfiles.js'
 import {ReferenceAudit} from './reference-audit.js'
+import {referenceTo} from './references.js'
 
 /** Findings held back until it is known what they cost; further ones are told without that. */
 const MAX_HELD = 10_000
@@ -63,11 +64,11 @@ export class StoreInside {
   /** Holds what a look at an object found. */
   holdOutcome({mac, resource}: Subject, found: Finding, {lost}: Outcome): boolean {
     // A blob that is told beside its packfile takes only itself.
-    const blob = found.blob && lost?.find((one) => one.mac === found.blob!.mac)
+    const blob = found.blob && lost && referenceTo(found.blob.mac, lost)
     const isPackfile = resource === 'packfile'
     return this.hold({
       finding: found,
-      lost: found.blob ? (blob ? [blob] : []) : lost,
+      lost: found.blob ? (blob ?? new Uint8Array(0)) : lost,
       packfile: isPackfile ? mac : undefined,
     })
   }
@@ -90,13 +91,14 @@ export class StoreInside {
     return packfilesOfSnapshots(contents, prefixes, this.#options.signal)
   }
 
-  /** Where the states place the blobs of a packfile. */
-  async placed(packfile: Mac): Promise<readonly PlacedBlob[] | undefined> {
+  /** Records of where the states place the blobs of a packfile. */
+  async placed(packfile: Mac): Promise<Uint8Array | undefined> {
     const contents = await this.#open()
     if (!contents) return undefined
-    const placed: PlacedBlob[] = []
-    for (const location of contents.index.allLocations()) if (location.packfile === packfile) placed.push(location)
-    return placed.length > 0 ? placed : undefined
+    const records: Buffer[] = []
+    for (const location of contents.index.locationsIn(packfile)) records.push(encodeRecord(location))
+    // Memory of its own: it goes to another thread.
+    return records.length > 0 ? new Uint8Array(Buffer.concat(records)) : undefined
   }
 
   /** What all that was held costs, when there is reason to look. */
@@ -132,8 +134,7 @@ export class StoreInside {
     }
 
     try {
-      const contents = await this.#read({createIndex})
-      contents?.close()
+      await this.#read({createIndex})
       return log === undefined || (await this.#audit.isSound(log, this.#options.signal))
     } finally {
       log?.dispose()

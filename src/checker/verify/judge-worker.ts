@@ -33,8 +33,9 @@ async function answer({buffer, length, task}: WorkerTask): Promise<void> {
     const verdict = await (await judge).judge({...task, bytes: Buffer.from(buffer, 0, length)})
     // A copy of exact size: the list's own memory is larger than what it holds.
     const references = new Uint8Array(verdict.references)
-    const own = references.buffer
-    parentPort?.postMessage({buffer, verdict: {...verdict, references}} satisfies WorkerAnswer, [buffer, own])
+    const lost = new Uint8Array(verdict.lost)
+    const answer = {buffer, verdict: {...verdict, lost, references}} satisfies WorkerAnswer
+    parentPort?.postMessage(answer, [buffer, lost.buffer, references.buffer])
   } catch (error) {
     parentPort?.postMessage({buffer, error: messageOf(error)} satisfies WorkerAnswer, [buffer])
   }

@@ -44,7 +44,8 @@ export class LocationLog extends StateIndex {
     else if (entry.kind === 'delete') this.#takeBack(entry)
   }
 
-  dispose(): void {
+  override dispose(): void {
+    super.dispose()
     this.#log.dispose()
   }
 

@@ -22,7 +22,13 @@ import {verifyLarge} from './large-packfile.js'
 const MAX_IN_MEMORY = 1024 * 1024 * 1024
 
 /** Of a packfile that could not be judged. */
-const NO_VERDICT = {blobs: 0, isMapped: true, lost: [], references: new Uint8Array(0), snapshots: []} as const
+const NO_VERDICT = {
+  blobs: 0,
+  isMapped: true,
+  lost: new Uint8Array(0),
+  references: new Uint8Array(0),
+  snapshots: [],
+} as const
 
 interface Blob {
   readonly digest: Digest
@@ -88,6 +94,19 @@ export class ObjectVerifier {
     }
   }
 
+  /** Has a packfile whose own index is gone judged once more, by what the states say. */
+  async #judgeByStates(
+    judges: Judges,
+    task: JudgeTask,
+    of: Blob & {readonly subject: Subject},
+  ): Promise<PackfileVerdict | undefined> {
+    const placed = await this.#options.placed(task.mac)
+    if (!placed) return undefined
+    // The bytes went with the first task, perhaps.
+    const {bytes} = await this.#read(of.subject, of)
+    return this.#judge(judges, {...task, bytes, intact: false, placed}, of)
+  }
+
   async #lock(subject: Subject, blob: Blob, codec: Codec): Promise<Finding[]> {
     const findings = await checkContent(subject, blob, this.#context)
     if (findings.length > 0 || blob.size > MAX_LOCK_BYTES) return findings
@@ -123,12 +142,8 @@ export class ObjectVerifier {
         return {findings: verdict.findings, lost: verdict.lost, verdict}
       }
 
-      // Its own index is gone: once more, by what the states say. The bytes went with the first task, perhaps.
-      const placed = await this.#options.placed(subject.mac!)
-      if (!placed) return {findings: verdict.findings, verdict}
-      const again = await this.#read(subject, blob)
-      const rest = {...task, bytes: again.bytes, intact: false, placed}
-      const second = await this.#judge(judges, rest, {...blob, subject})
+      const second = await this.#judgeByStates(judges, task, {...blob, subject})
+      if (!second) return {findings: verdict.findings, verdict}
       return {findings: [...verdict.findings, ...second.findings], lost: second.lost, verdict}
     })
   }
@@ -185,10 +200,10 @@ export class ObjectVerifier {
     bytes: Buffer,
     findings: readonly Finding[],
   ): Promise<Omit<Outcome, 'digest' | 'size'>> {
-    const {judges, placed: ask, tier} = this.#options
-    const mac = subject.mac!
-    const task = {bytes, data: tier === 'data', digest: blob.digest, intact: false, mac, placed: await ask(mac)}
-    const verdict = await this.#judge(judges!, task, {...blob, subject})
+    const {judges, tier} = this.#options
+    const task = {bytes, data: tier === 'data', digest: blob.digest, intact: false, mac: subject.mac!}
+    const first = await this.#judge(judges!, task, {...blob, subject})
+    const verdict = (first.isMapped ? undefined : await this.#judgeByStates(judges!, task, {...blob, subject})) ?? first
     return {findings: [...findings, ...verdict.findings], lost: verdict.isMapped ? verdict.lost : undefined, verdict}
   }
 

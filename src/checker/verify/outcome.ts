@@ -5,7 +5,7 @@ import type {ByteBudget} from '../../util/byte-budget.js'
 import type {Finding} from '../findings.js'
 import type {StateNotes} from '../state-book.js'
 import type {Judges} from './judges.js'
-import type {LostBlob, PackfileVerdict, PlacedBlob} from './packfile-judge.js'
+import type {PackfileVerdict} from './packfile-judge.js'
 import type {Tier} from './tier.js'
 
 /** What looking at one object came to. */
@@ -16,8 +16,8 @@ export interface Outcome {
   readonly findings: readonly Finding[]
   /** Its removal was cut off, and nothing of it is left but the tag: it counts as removed. */
   readonly isEmptied?: boolean
-  /** Of a packfile that was looked into. */
-  readonly lost?: readonly LostBlob[] | undefined
+  /** Of a packfile that was looked into: a `ReferenceList` of blobs that cannot be read. */
+  readonly lost?: Uint8Array | undefined
   /** Of a state that was read and proven. */
   readonly notes?: StateNotes | undefined
   readonly parent?: Mac | undefined
@@ -31,7 +31,7 @@ export interface VerifierOptions {
   readonly codec: Codec | undefined
   /** None when the store's keys are not known. */
   readonly judges: Judges | undefined
-  /** Where states place the blobs of a packfile. */
-  readonly placed: (packfile: Mac) => Promise<readonly PlacedBlob[] | undefined>
+  /** Records of where states place the blobs of a packfile. */
+  readonly placed: (packfile: Mac) => Promise<Uint8Array | undefined>
   readonly tier: Tier
 }

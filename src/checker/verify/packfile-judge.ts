@@ -3,7 +3,7 @@ import type {Mac} from '../../kloset/mac.js'
 import type {Finding, FindingDetails} from '../findings.js'
 
 import {hasCode, KlosetOciError, messageOf} from '../../errors.js'
-import {BLOB_TYPES, type BlobType, blobTypeName} from '../../kloset/blob-type.js'
+import {BLOB_TYPES, blobTypeName} from '../../kloset/blob-type.js'
 import {type Codec, createCodec} from '../../kloset/codec/codec.js'
 import {Secret} from '../../kloset/codec/secret.js'
 import {ENVELOPE_BYTES, EnvelopeChecker, HEADER_BYTES} from '../../kloset/envelope.js'
@@ -14,6 +14,7 @@ import {
   macOf,
   type PackfileBlob,
   type PackfileIndex,
+  PackfileRecords,
   readAtOf,
   readPackfileIndex,
 } from '../../kloset/packfile.js'
@@ -36,9 +37,6 @@ export interface JudgeKeys extends Pick<Configuration, 'compression' | 'encrypti
   readonly secret?: Uint8Array | undefined
 }
 
-/** Where a state places a blob. */
-export type PlacedBlob = Pick<PackfileBlob, 'length' | 'mac' | 'offset' | 'type'>
-
 export interface JudgeTask {
   /** The object as it is stored. */
   readonly bytes: Buffer
@@ -48,14 +46,8 @@ export interface JudgeTask {
   /** False when the bytes are known to be wrong: then only what is left of them is looked for. */
   readonly intact: boolean
   readonly mac: Mac
-  /** Where states place its blobs, for a packfile whose own index cannot be read. */
-  readonly placed?: readonly PlacedBlob[] | undefined
-}
-
-/** A blob that cannot be read. */
-export interface LostBlob {
-  readonly mac: Mac
-  readonly type: BlobType
+  /** Records of where states place its blobs, for a packfile whose own index cannot be read. */
+  readonly placed?: Uint8Array | undefined
 }
 
 export interface PackfileVerdict {
@@ -63,7 +55,8 @@ export interface PackfileVerdict {
   readonly findings: readonly Finding[]
   /** False when neither its index nor a state says what lies in it: all of it may be lost. */
   readonly isMapped: boolean
-  readonly lost: readonly LostBlob[]
+  /** `ReferenceList` of those that cannot be read. */
+  readonly lost: Uint8Array
   /** `ReferenceList` of what its blobs need. */
   readonly references: Uint8Array
   /** Snapshots that it holds the headers of. */
@@ -72,7 +65,8 @@ export interface PackfileVerdict {
   readonly written?: number | undefined
 }
 
-const NOTHING = {blobs: 0, isMapped: true, lost: [], references: new Uint8Array(0), snapshots: []} as const
+const NONE = new Uint8Array(0)
+const NOTHING = {blobs: 0, isMapped: true, lost: NONE, references: NONE, snapshots: []} as const
 
 /** Judges packfiles that lie in memory. Only computing: it runs on any thread, one packfile at a time. */
 export class PackfileJudge {
@@ -103,7 +97,7 @@ export class PackfileJudge {
   }
 
   /** One blob: what is wrong with it, or what it refers to. Without the envelope's word a name proves nothing. */
-  #blob(task: JudgeTask, blob: PlacedBlob, isSound: boolean, list: ReferenceList): Finding | undefined {
+  #blob(task: JudgeTask, blob: PackfileBlob, isSound: boolean, list: ReferenceList): Finding | undefined {
     const {bytes, mac: packfile} = task
     const {length, mac, offset, type} = blob
     const what = tagOf('packfile', packfile)
@@ -139,26 +133,34 @@ export class PackfileJudge {
     const index = await this.#index(task, details)
     if ('kind' in index && isSound) findings.push(index)
     // A blob's record is made when its turn comes: a packfile may have some hundred thousand.
-    const placed = 'kind' in index ? task.placed : index.blobs
+    const placed = 'kind' in index ? task.placed && new PackfileRecords(bufferOf(task.placed)) : index.blobs
     if (!placed) return {...NOTHING, findings, isMapped: false}
-    const lost: LostBlob[] = []
+    const lost = new ReferenceList()
     const list = new ReferenceList()
     const snapshots: Mac[] = []
     for (const blob of placed) {
       const found = this.#blob(task, blob, isSound, list)
       if (blob.type === BLOB_TYPES.snapshot) snapshots.push(blob.mac)
       if (!found) continue
-      lost.push({mac: blob.mac, type: blob.type})
-      if (task.data && lost.length <= MAX_TOLD) findings.push(found)
+      lost.add(blob.type, blob.mac)
+      if (task.data && lost.count <= MAX_TOLD) findings.push(found)
     }
 
-    if (task.data && lost.length > MAX_TOLD) {
-      const message = `${tagOf('packfile', task.mac)}: ${lost.length - MAX_TOLD} more of its blobs are damaged`
-      findings.push(finding('blob-corrupt', message, {...details, count: lost.length - MAX_TOLD}))
+    if (task.data && lost.count > MAX_TOLD) {
+      const message = `${tagOf('packfile', task.mac)}: ${lost.count - MAX_TOLD} more of its blobs are damaged`
+      findings.push(finding('blob-corrupt', message, {...details, count: lost.count - MAX_TOLD}))
     }
 
     const written = 'kind' in index ? undefined : index.written
-    return {blobs: placed.length, findings, isMapped: true, lost, references: list.bytes, snapshots, written}
+    return {
+      blobs: placed.length,
+      findings,
+      isMapped: true,
+      lost: new Uint8Array(lost.bytes),
+      references: list.bytes,
+      snapshots,
+      written,
+    }
   }
 
   #envelope(task: JudgeTask, details: FindingDetails): Finding[] {
@@ -206,6 +208,10 @@ export class PackfileJudge {
     for (const {mac, type} of blobs) if (type === BLOB_TYPES.snapshot) snapshots.push(mac)
     return {blobs: blobs.length, findings: [], snapshots, written}
   }
+}
+
+function bufferOf({buffer, byteOffset, length}: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length)
 }
 
 function detailsOf({digest, mac}: Pick<JudgeTask, 'digest' | 'mac'>): FindingDetails {

@@ -2,7 +2,7 @@ import type {BlobType} from '../../kloset/blob-type.js'
 import type {Mac} from '../../kloset/mac.js'
 
 import {BLOB_TYPES, blobTypeName} from '../../kloset/blob-type.js'
-import {MAC_BYTES} from '../../kloset/mac.js'
+import {MAC_BYTES, macFromBytes, macToBytes} from '../../kloset/mac.js'
 import {
   compareBytes,
   comparePaths,
@@ -35,6 +35,10 @@ export class ReferenceList {
     return this.#bytes.subarray(0, this.#length)
   }
 
+  get count(): number {
+    return this.#length / REFERENCE_BYTES
+  }
+
   add(type: BlobType | typeof INDEXED, mac: Mac): void {
     if (this.#length === this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 2)
@@ -46,6 +50,24 @@ export class ReferenceList {
     this.#bytes.write(mac, this.#length + 1, 'hex')
     this.#length += REFERENCE_BYTES
   }
+}
+
+/** What a `ReferenceList` holds. */
+export function* referencesIn(bytes: Uint8Array): Generator<{readonly mac: Mac; readonly type: BlobType}> {
+  const list = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = 0; at < list.length; at += REFERENCE_BYTES) {
+    yield {mac: macFromBytes(list.subarray(at + 1, at + REFERENCE_BYTES)), type: list[at]!}
+  }
+}
+
+/** The part of a `ReferenceList` that names a blob, copied. */
+export function referenceTo(mac: Mac, bytes: Uint8Array): Uint8Array | undefined {
+  const wanted = macToBytes(mac)
+  for (let at = 0; at < bytes.length; at += REFERENCE_BYTES) {
+    if (wanted.compare(bytes, at + 1, at + REFERENCE_BYTES) === 0) return bytes.slice(at, at + REFERENCE_BYTES)
+  }
+
+  return undefined
 }
 
 /** A node of a tree, by its type: what its values are and in which order its keys come. */

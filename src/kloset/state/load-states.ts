@@ -77,13 +77,17 @@ class Loader {
       const {cyclic, ordered} = orderStates(new Map([...proven].map(([mac, {parent}]) => [mac, parent])))
       const {createIndex = () => new StateIndex()} = this.#options
       const index = createIndex()
-      const failed = await this.#fill(index, ordered, proven)
+      const failed = await this.#fill(index, ordered, proven).catch((error: unknown) => {
+        index.dispose()
+        throw error
+      })
       if (failed === undefined) {
         const unreadable = [...this.#unreadable].map(([mac, error]) => ({error, mac}))
         return {cyclic, index, unreadable}
       }
 
       // An index with half a state in it is worth nothing.
+      index.dispose()
       proven.delete(failed)
     }
   }

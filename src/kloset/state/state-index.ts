@@ -14,7 +14,7 @@ import {
   type StateEntry,
   timestampToNanos,
 } from './entries.js'
-import {LocationTable} from './location-table.js'
+import {LocationTable, type LocationTableOptions} from './location-table.js'
 import {MacTable} from './mac-table.js'
 
 /** A packfile that some entry names. */
@@ -38,11 +38,8 @@ export interface KnownState {
   readonly unknownEntries: number
 }
 
-export interface StateIndexOptions {
-  /**
-   * Which locations to keep; default all. A store whose locations do not fit into memory is gone through in parts, by
-   * the first byte of their MACs for instance.
-   */
+export interface StateIndexOptions extends LocationTableOptions {
+  /** Which locations to keep; default all. */
   readonly keep?: ((entry: LocationEntry) => boolean) | undefined
 }
 
@@ -50,25 +47,31 @@ interface Packfile {
   coloured: Timestamp | undefined
   /** Rows below this number were removed together with the packfile. */
   deadRows: number
+  /** Its rows lie before this number, */
+  endRow: number
   entry: PackfileEntry | undefined
+  /** and from this one on. */
+  firstRow: number
 }
 
 /**
  * What all states of a store say together: where every blob lies, which packfiles there are, what is deleted.
- * States are taken in after the ones that they follow (`orderStates`). About 56 bytes a location.
+ * States are taken in after the ones that they follow (`orderStates`). Of many locations most lie in a temporary file,
+ * and two bytes of each in memory: whoever is done with the index disposes of it.
  * @see kloset repository/state/state.go and caching/sqlstate.go, whose rules these are
  */
 export class StateIndex {
   readonly #coloured = new Map<string, ColouredEntry>()
   readonly #configuration = new Map<string, ConfigurationEntry>()
   readonly #keep: (entry: LocationEntry) => boolean
-  readonly #locations = new LocationTable()
+  readonly #locations: LocationTable
   readonly #packfileNumbers = new MacTable()
   readonly #packfiles: Packfile[] = []
   readonly #states = new Map<Mac, KnownState>()
 
-  constructor({keep = () => true}: StateIndexOptions = {}) {
+  constructor({keep = () => true, ...options}: StateIndexOptions = {}) {
     this.#keep = keep
+    this.#locations = new LocationTable(options)
   }
 
   /** Memory that the locations take. */
@@ -90,7 +93,10 @@ export class StateIndex {
     return this.#states
   }
 
-  /** Takes in one entry; metadata says nothing here. @throws StoreFormatError when there are too many locations */
+  /**
+   * Takes in one entry; metadata says nothing here.
+   * @throws StoreFormatError when there are too many locations, LocalIoError when the temporary file cannot be read
+   */
   add(entry: StateEntry): void {
     switch (entry.kind) {
       case 'coloured': {
@@ -170,6 +176,11 @@ export class StateIndex {
     return this.#configuration.get(key)
   }
 
+  /** Lets go of the locations that lie on the disk: none can be asked for any more. */
+  dispose(): void {
+    this.#locations.dispose()
+  }
+
   /** Where kloset reads a blob from: the first place in a packfile that is known and not deleted. */
   locate(type: BlobType, mac: Buffer | Mac): LocationFields | undefined {
     const row = this.rowOf(type, mac)
@@ -178,8 +189,17 @@ export class StateIndex {
 
   /** Every place of a blob, deleted and unknown packfiles with them. */
   locations(type: BlobType, mac: Buffer | Mac): LocationFields[] {
-    const rows = this.#locations.rowsOf(type, bytesOf(mac)).filter((row) => this.#isLive(row))
-    return rows.map((row) => this.#fields(row)!)
+    return this.rowsOf(type, mac).map((row) => this.#fields(row)!)
+  }
+
+  /** Every location in a packfile, in the order in which they came. */
+  *locationsIn(packfile: Mac): Generator<LocationFields> {
+    const number = this.#packfileNumbers.numberOf(macToBytes(packfile))
+    const {endRow = 0, firstRow = 0} = this.#packfiles[number] ?? {}
+    for (let row = firstRow; row < endRow; row++) {
+      const fields = this.#locations.packfileOf(row) === number ? this.rowAt(row) : undefined
+      if (fields) yield fields
+    }
   }
 
   packfile(mac: Mac): KnownPackfile | undefined {
@@ -199,11 +219,12 @@ export class StateIndex {
 
   /** The number of the location that `locate` finds; -1 for none. */
   rowOf(type: BlobType, mac: Buffer | Mac): number {
-    for (const row of this.#locations.rowsOf(type, bytesOf(mac))) {
-      if (this.#isLive(row) && this.#isReadable(row)) return row
-    }
+    return this.rowsOf(type, mac).find((row) => this.#isReadable(row)) ?? -1
+  }
 
-    return -1
+  /** The numbers of what `locations` finds. */
+  rowsOf(type: BlobType, mac: Buffer | Mac): number[] {
+    return this.#locations.rowsOf(type, bytesOf(mac)).filter((row) => this.#isLive(row))
   }
 
   /** The serial that the next state has: the newest state's, or in a new store its identifier. */
@@ -234,7 +255,10 @@ export class StateIndex {
       if (this.#isLive(row) && this.#locations.packfileOf(row) === packfile) return
     }
 
+    const known = this.#packfiles[packfile]!
+    known.firstRow = Math.min(known.firstRow, this.#locations.rows)
     this.#locations.add(entry, packfile)
+    known.endRow = this.#locations.rows
   }
 
   #colour(entry: ColouredEntry): void {
@@ -303,7 +327,7 @@ export class StateIndex {
   /** The number of a packfile, new or known. */
   #packfileNumber(source: Buffer, at = 0): number {
     const number = this.#packfileNumbers.intern(source, at)
-    this.#packfiles[number] ??= {coloured: undefined, deadRows: 0, entry: undefined}
+    this.#packfiles[number] ??= {coloured: undefined, deadRows: 0, endRow: 0, entry: undefined, firstRow: Infinity}
     return number
   }
 }
