@@ -27,6 +27,7 @@ import {decodeBlob, macOf} from '../src/kloset/packfile.js'
 import {decodeEntry} from '../src/kloset/snapshot/index.js'
 import {encodeState, LocationEntry, StateIndex} from '../src/kloset/state.js'
 import {makeVersion} from '../src/kloset/version.js'
+import {markdownTable, median} from './lib/report.js'
 
 const ROUNDS = Number(process.argv[2] ?? 5)
 const MIB = 1024 * 1024
@@ -84,15 +85,12 @@ async function show(title: string, contenders: readonly Contender[], bytes?: num
     }
   }
 
-  console.log(`| ${title} | CPU time |${bytes === undefined ? '' : ' MB/s |'}`)
-  console.log(`|---|---|${bytes === undefined ? '' : '---|'}`)
-  for (const [name, seconds] of taken) {
-    const median = seconds.toSorted((one, other) => one - other)[Math.floor(seconds.length / 2)]!
-    const rate = bytes === undefined ? '' : ` ${(bytes / median / 1e6).toFixed(0)} |`
-    console.log(`| ${name} | ${median.toFixed(3)} s |${rate}`)
-  }
-
-  console.log()
+  const heads = [title, 'CPU time', ...(bytes === undefined ? [] : ['MB/s'])]
+  const rows = [...taken].map(([name, all]) => {
+    const seconds = median(all)
+    return [name, `${seconds.toFixed(3)} s`, ...(bytes === undefined ? [] : [(bytes / seconds / 1e6).toFixed(0)])]
+  })
+  console.log(`${markdownTable(heads, rows)}\n`)
 }
 
 const [lz4, gzip, zstd] = await Promise.all(['LZ4', 'GZIP', 'ZSTD'].map((name) => createCompression(name)))

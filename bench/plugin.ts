@@ -5,7 +5,10 @@
  * KLOSET_OCI_OFFICIAL_PLUGIN names its package.
  *
  * Run: npm run build && node --import tsx/esm bench/plugin.ts [--files 10000] [--mib 110] [--rounds 1] [--delay 20]
- *      [--sample 100] [--no-official] [--no-delay]
+ *      [--sample 100] [--no-official] [--no-delay] [--beside NAME=PACKAGE]
+ *
+ * --beside adds another plugin for `oci://` to the first part: one that answers from a folder or from memory shows what
+ * plakar's way to any plugin costs by itself.
  */
 import {existsSync, mkdtempSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
@@ -21,10 +24,12 @@ import {copySample, expectSameFiles, writeFiles} from './lib/files.js'
 import {firstInit, installedPlugin} from './lib/first-init.js'
 import {type MeteredRegistry, startMeteredRegistry} from './lib/metered-registry.js'
 import {startCountingProxy} from './lib/proxy.js'
+import {markdownTable, median} from './lib/report.js'
 import {watchPlugins} from './lib/watch.js'
 
 const {values} = parseArgs({
   options: {
+    beside: {default: [], multiple: true, type: 'string'},
     delay: {default: '20', type: 'string'},
     files: {default: '10000', type: 'string'},
     mib: {default: '110', type: 'string'},
@@ -82,10 +87,12 @@ try {
   }
   const package_ = values['no-official'] ? undefined : findOfficialPlugin()
   const official = package_ === undefined ? undefined : contender('official', await plakarWith(package_))
+  const others: Contender[] = []
+  for (const [name, path] of besides()) others.push(contender(name, await plakarWith(path)))
 
   console.log(`${FILES} files, ${MIB} MiB, plaintext; two processes of plakar never run at the same time\n`)
   const near = await measure({
-    contenders: [fs, ours, ...(official ? [official] : [])],
+    contenders: [fs, ours, ...others, ...(official ? [official] : [])],
     host: registry.host,
     registry,
     source,
@@ -111,6 +118,14 @@ try {
   await stopPeers()
   removeScratch()
   rmSync(folder, {force: true, maxRetries: 5, recursive: true})
+}
+
+function besides(): [name: string, path: string][] {
+  return values.beside.map((text) => {
+    const [name = '', path = ''] = text.split(/=(.*)/)
+    if (!existsSync(path)) throw new Error(`--beside ${text}: not NAME=PACKAGE, or no such package`)
+    return [name, path]
+  })
 }
 
 function fresh(name: string): string {
@@ -189,32 +204,24 @@ async function succeed(plakar: Plakar, args: readonly string[]): Promise<void> {
 
 function print(title: string, results: Results): void {
   const heads = ['step', 'through', 'median', 'against fs://', 'requests', "plugin's CPU", "plugin's peak RSS"]
-  console.log(`\n${title}\n\n| ${heads.join(' | ')} |\n|${heads.map(() => '---|').join('')}`)
-  for (const step of STEPS) {
-    const base = median(
-      results
-        .get('fs://')!
-        .get(step)!
-        .map(({seconds}) => seconds),
-    )
-    for (const [name, steps] of results) {
-      const runs = steps.get(step)!
-      const seconds = median(runs.map((run) => run.seconds))
-      const plugin =
-        name === 'fs://'
-          ? ['', '', '']
-          : [
-              String(median(runs.map(({requests}) => requests))),
-              `${median(runs.map(({cpu}) => cpu)).toFixed(2)} s`,
-              `${Math.max(...runs.map(({peakMib}) => peakMib)).toFixed(0)} MiB`,
-            ]
-      console.log(
-        `| ${[step, name, `${seconds.toFixed(2)} s`, `${(seconds / base).toFixed(2)}x`, ...plugin].join(' | ')} |`,
-      )
-    }
-  }
+  const secondsOf = (name: string, step: Step) => median(runsOf(name, step).map(({seconds}) => seconds))
+  const runsOf = (name: string, step: Step) => results.get(name)!.get(step)!
+  const rows = STEPS.flatMap((step) =>
+    [...results.keys()].map((name) => {
+      const [base, seconds] = [secondsOf('fs://', step), secondsOf(name, step)]
+      const plugin = name === 'fs://' ? ['', '', ''] : usesOf(runsOf(name, step))
+      return [step, name, `${seconds.toFixed(2)} s`, `${(seconds / base).toFixed(2)}x`, ...plugin]
+    }),
+  )
+  console.log(`\n${title}\n\n${markdownTable(heads, rows)}\n`)
+}
 
-  console.log('')
+function usesOf(runs: readonly Result[]): string[] {
+  return [
+    String(median(runs.map(({requests}) => requests))),
+    `${median(runs.map(({cpu}) => cpu)).toFixed(2)} s`,
+    `${Math.max(...runs.map(({peakMib}) => peakMib)).toFixed(0)} MiB`,
+  ]
 }
 
 async function printInit(contenders: readonly Contender[], host: string): Promise<void> {
@@ -228,9 +235,4 @@ async function printInit(contenders: readonly Contender[], host: string): Promis
   }
 
   console.log('')
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }

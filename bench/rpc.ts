@@ -12,6 +12,7 @@ import {performance} from 'node:perf_hooks'
 import {Duplex} from 'node:stream'
 
 import {bytesField, uintField} from '../src/plugin/protobuf.js'
+import {markdownTable, median} from './lib/report.js'
 import {cpuOf} from './lib/watch.js'
 
 const CALLS = Number(process.argv[2] ?? 20_000)
@@ -38,20 +39,19 @@ for (const load of LOADS) {
     for (const name of SERVERS) uses.get(name)!.push(await measure(name, load.calls, load.length))
   }
 
-  console.log(`\n| ${load.title} | server's CPU a call | against ours | seconds | against ours |`)
-  console.log('|---|---|---|---|---|')
   const base = medians(uses.get('ours')!)
-  for (const [name, measured] of uses) {
+  const rows = [...uses].map(([name, measured]) => {
     const {cpu, seconds} = medians(measured)
-    const cells = [
+    return [
       name === 'http2' ? 'node:http2' : name,
       `${((cpu / load.calls) * 1000).toFixed(3)} ms`,
       `${(cpu / base.cpu).toFixed(2)}x`,
       `${seconds.toFixed(2)} s`,
       `${(seconds / base.seconds).toFixed(2)}x`,
     ]
-    console.log(`| ${cells.join(' | ')} |`)
-  }
+  })
+  const heads = [load.title, "server's CPU a call", 'against ours', 'seconds', 'against ours']
+  console.log(`\n${markdownTable(heads, rows)}`)
 }
 
 /** Starts the server, lets it get warm, and asks. */
@@ -109,9 +109,5 @@ async function get(session: ClientHttp2Session, request: Buffer, length: number)
 }
 
 function medians(uses: readonly Use[]): Use {
-  return {cpu: middle(uses.map(({cpu}) => cpu)), seconds: middle(uses.map(({seconds}) => seconds))}
-}
-
-function middle(numbers: number[]): number {
-  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
+  return {cpu: median(uses.map(({cpu}) => cpu)), seconds: median(uses.map(({seconds}) => seconds))}
 }

@@ -10,6 +10,7 @@ import {openRepository} from '../../src/registry/open.js'
 import {bufferSource} from '../../src/util/content-source.js'
 import {FsStore} from '../../test/helpers/fs-store.js'
 import {measuredEnv} from './measure.js'
+import {markdownTable, median} from './report.js'
 
 /** This program, as it was built. */
 export const OURS = new URL('../../bin/run.js', import.meta.url).pathname
@@ -83,22 +84,14 @@ export async function compare(title: string, contenders: readonly Contender[], r
     }
   }
 
-  const median = (name: string, of: (run: Run) => number) => {
-    const sorted = runs
-      .get(name)!
-      .map((run) => of(run))
-      .sort((a, b) => a - b)
-    return sorted[Math.floor(sorted.length / 2)]!
-  }
-
-  const first = contenders[0]!.name
-  console.log(`\n| ${title} | seconds | processor | peak memory | time against ours |\n|---|---|---|---|---|`)
-  for (const {name} of contenders) {
-    const ratio = median(name, ({seconds}) => seconds) / median(first, ({seconds}) => seconds)
-    console.log(
-      `| ${name} | ${median(name, ({seconds}) => seconds).toFixed(2)} | ${median(name, ({cpu}) => cpu).toFixed(2)} | ${median(name, ({rss}) => rss).toFixed(0)} MiB | ${ratio.toFixed(2)} |`,
-    )
-  }
+  const middle = (name: string, of: (run: Run) => number) => median(runs.get(name)!.map((run) => of(run)))
+  const base = middle(contenders[0]!.name, ({seconds}) => seconds)
+  const rows = contenders.map(({name}) => {
+    const seconds = middle(name, (run) => run.seconds)
+    const [cpu, rss] = [middle(name, (run) => run.cpu), middle(name, (run) => run.rss)]
+    return [name, seconds.toFixed(2), cpu.toFixed(2), `${rss.toFixed(0)} MiB`, (seconds / base).toFixed(2)]
+  })
+  console.log(`\n${markdownTable([title, 'seconds', 'processor', 'peak memory', 'time against ours'], rows)}`)
 }
 
 /** The store of a folder, object by object, as an image layout. */
