@@ -1,6 +1,6 @@
 /**
  * The layers, lowest first. A folder may import itself and what stands below it, never above:
- * commands -> cli, base-command -> repair -> checker, transfer, restore, server, plugin -> kloset -> registry -> util, errors.
+ * commands -> base-command -> cli -> repair -> checker, transfer, restore, server, plugin -> kloset -> registry -> util, errors.
  */
 const above = {
   checker: ['repair', 'transfer', 'server', 'plugin'],
@@ -13,7 +13,7 @@ const above = {
   transfer: ['checker', 'repair', 'restore', 'server', 'plugin'],
 }
 
-const terminal = '^src/(commands/|cli/|base-command|index)'
+const terminal = '^src/(commands/|cli/|base-command/|index)'
 
 module.exports = {
   forbidden: [
@@ -31,13 +31,25 @@ module.exports = {
       to: {path: `^src/(${higher.join('|')})/|${terminal}`},
     })),
     {
+      from: {path: '^src/cli/'},
+      name: 'cli-looks-down',
+      severity: 'error',
+      to: {path: '^src/(commands|base-command)/'},
+    },
+    {
+      from: {path: '^src/base-command/'},
+      name: 'base-command-looks-down',
+      severity: 'error',
+      to: {path: '^src/commands/'},
+    },
+    {
       from: {path: '^src/', pathNot: '^src/registry/transport/'},
       name: 'axios-only-in-transport',
       severity: 'error',
       to: {path: 'node_modules/axios'},
     },
     {
-      from: {path: '^src/', pathNot: '^src/(commands/|cli/|base-command)'},
+      from: {path: '^src/', pathNot: '^src/(commands/|cli/|base-command/)'},
       name: 'terminal-packages-only-on-top',
       severity: 'error',
       to: {path: 'node_modules/(@oclif/core|ora|chalk)/'},
@@ -46,7 +58,7 @@ module.exports = {
       from: {path: '^src/index'},
       name: 'library-has-no-terminal',
       severity: 'error',
-      to: {path: '^src/(commands/|cli/|base-command)'},
+      to: {path: '^src/(commands/|cli/|base-command/)'},
     },
     {
       comment: 'kloset and above see interfaces; which backend serves them is decided in registry/open.ts',

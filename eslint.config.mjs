@@ -7,7 +7,7 @@ const gitignore = fileURLToPath(new URL('.gitignore', import.meta.url))
 
 /** Packages that belong to the terminal: nothing below the base command may load them. */
 const terminalPackages = ['@oclif/core', 'ora', 'chalk']
-const terminalFiles = ['src/base-command.ts', 'src/cli/**', 'src/commands/**']
+const terminalFiles = ['src/base-command/**', 'src/cli/**', 'src/commands/**']
 
 export default [
   includeIgnoreFile(gitignore),

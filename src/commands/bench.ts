@@ -1,9 +1,9 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {connectionOptions} from '../cli/connection.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural, table} from '../cli/format.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 import {benchRepository, type BenchResult, type PhaseResult} from '../registry/bench.js'
 import {openRepository} from '../registry/open.js'

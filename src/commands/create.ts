@@ -2,10 +2,10 @@ import {Flags} from '@oclif/core'
 
 import type {Repository} from '../registry/interfaces.js'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {describe} from '../cli/describe.js'
 import {table} from '../cli/format.js'
 import {newPassphrase, passphraseFlags} from '../cli/passphrase.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 import {newEncryption} from '../kloset/codec/kdf.js'
 import {formatUuid, newConfiguration, sealConfiguration} from '../kloset/configuration.js'

@@ -1,10 +1,11 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg} from '../base-command/store-command.js'
+import {TwoStoresCommand} from '../base-command/two-stores-command.js'
 import {describe} from '../cli/describe.js'
 import {DiffPrinter, diffSummaryLines, identityLine} from '../cli/differences.js'
 import {humanCount} from '../cli/format.js'
-import {storeArg} from '../cli/store-command.js'
-import {fromArg, twoStoreFlags, TwoStoresCommand} from '../cli/two-stores.js'
+import {fromArg, twoStoreFlags} from '../cli/two-stores.js'
 import {NotFoundError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {type Resource, RESOURCES} from '../kloset/resource.js'

@@ -2,10 +2,10 @@ import {Flags} from '@oclif/core'
 
 import type {ProbeResult} from '../registry/probe/probe.js'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {connectionOptions} from '../cli/connection.js'
 import {describe} from '../cli/describe.js'
 import {credentialResult, exitCodeOf, probeLine, skippedLines, summaryLine} from '../cli/probes.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 
 export interface DoctorResult {

@@ -2,11 +2,11 @@ import {Flags} from '@oclif/core'
 
 import type {Amount, BlobUsage, UsagePhase, UsageReport} from '../checker/index.js'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {measureUsage} from '../checker/index.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, shellCommand, table} from '../cli/format.js'
 import {givenSecret, neededSecret, passphraseFlags} from '../cli/passphrase.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
 

@@ -1,10 +1,10 @@
 import {Flags} from '@oclif/core'
 
+import {resourceArg, storeArg, StoreCommand} from '../base-command/store-command.js'
 import {textArg} from '../cli/args.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural, shellCommand} from '../cli/format.js'
 import {STDOUT, writeContent} from '../cli/sink.js'
-import {resourceArg, storeArg, StoreCommand} from '../cli/store-command.js'
 import {InvalidArgumentError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {parseResource, type ResourceName} from '../kloset/resource.js'

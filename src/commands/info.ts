@@ -2,10 +2,10 @@ import {Flags} from '@oclif/core'
 
 import type {Configuration} from '../kloset/configuration.js'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, table} from '../cli/format.js'
 import {type Counts, Listing, totalOf} from '../cli/listing.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {EXIT} from '../exit-codes.js'
 import {formatUuid} from '../kloset/configuration.js'
 import {openStore} from '../kloset/create.js'

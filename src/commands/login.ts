@@ -1,4 +1,4 @@
-import {BaseCommand, outputFlags} from '../base-command.js'
+import {BaseCommand, outputFlags} from '../base-command/base-command.js'
 import {passwordFor, transportOptions} from '../cli/connection.js'
 import {describe} from '../cli/describe.js'
 import {ask} from '../cli/password.js'

@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 
-import {BaseCommand} from '../base-command.js'
+import {BaseCommand} from '../base-command/base-command.js'
 import {describe} from '../cli/describe.js'
 import {parseRegistryName, registryArg} from '../cli/registry-arg.js'
 import {NotFoundError} from '../errors.js'

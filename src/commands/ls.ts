@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {textArg} from '../cli/args.js'
 import {paint} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, shellCommand, table} from '../cli/format.js'
 import {type Counts, type ListedObject, Listing, totalOf} from '../cli/listing.js'
 import {LineWriter} from '../cli/output.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {NotFoundError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {RESOURCE_NAMES, type ResourceName} from '../kloset/resource.js'

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core'
 
 import type {SelfTestStep} from '../plugin/probe/self-test.js'
 
-import {BaseCommand, outputFlags} from '../base-command.js'
+import {BaseCommand, outputFlags} from '../base-command/base-command.js'
 import {textArg} from '../cli/args.js'
 import {paint} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'

@@ -1,10 +1,10 @@
 import {Flags} from '@oclif/core'
 
+import {resourceArg, storeArg, StoreCommand} from '../base-command/store-command.js'
 import {textArg} from '../cli/args.js'
 import {describe} from '../cli/describe.js'
 import {humanSize, plural} from '../cli/format.js'
 import {openInput} from '../cli/input.js'
-import {resourceArg, storeArg, StoreCommand} from '../cli/store-command.js'
 import {InvalidArgumentError, isNotFound, StoreFormatError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {openConfiguration} from '../kloset/configuration.js'

@@ -2,13 +2,13 @@ import {Flags} from '@oclif/core'
 
 import type {ProbeName, ProbeResult} from '../registry/probe/probe.js'
 
+import {StoreCommand, type StoreFlags} from '../base-command/store-command.js'
 import {textArg} from '../cli/args.js'
 import {connectionOptions} from '../cli/connection.js'
 import {describe} from '../cli/describe.js'
 import {plural} from '../cli/format.js'
 import {adviceLines} from '../cli/guard.js'
 import {exitCodeOf, probeLine, summaryLine} from '../cli/probes.js'
-import {StoreCommand, type StoreFlags} from '../cli/store-command.js'
 import {InvalidArgumentError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {

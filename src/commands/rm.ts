@@ -1,11 +1,11 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {textArg} from '../cli/args.js'
 import {paint} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'
 import {humanDuration, humanSize, plural, shellCommand, table} from '../cli/format.js'
 import {applyRemoval, type PlannedRemoval, planRemoval, type Removed} from '../cli/removal.js'
-import {storeArg, StoreCommand} from '../cli/store-command.js'
 import {LockedError} from '../errors.js'
 import {EXIT, EXIT_CODES} from '../exit-codes.js'
 import {type Mac, parseMac} from '../kloset/mac.js'

@@ -4,7 +4,7 @@ import {createSecureContext} from 'node:tls'
 
 import type {RunningServer, ServedRequest, ServerOptions} from '../server/index.js'
 
-import {BaseCommand, outputFlags} from '../base-command.js'
+import {BaseCommand, outputFlags} from '../base-command/base-command.js'
 import {textArg} from '../cli/args.js'
 import {paintStderr} from '../cli/colors.js'
 import {describe} from '../cli/describe.js'

@@ -1,6 +1,6 @@
 import {existsSync} from 'node:fs'
 
-import {BaseCommand, outputFlags} from '../../base-command.js'
+import {BaseCommand, outputFlags} from '../../base-command/base-command.js'
 import {connectionOptions, credentialEnvironment} from '../../cli/connection.js'
 import {describe} from '../../cli/describe.js'
 import {shellCommand} from '../../cli/format.js'

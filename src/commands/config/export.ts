@@ -1,11 +1,11 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../../base-command/store-command.js'
 import {writeWhole} from '../../cli/atomic-file.js'
 import {readIfThere} from '../../cli/config-file.js'
 import {describe} from '../../cli/describe.js'
 import {shellCommand} from '../../cli/format.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
-import {storeArg, StoreCommand} from '../../cli/store-command.js'
 import {AlreadyExistsError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
 import {formatUuid} from '../../kloset/configuration.js'

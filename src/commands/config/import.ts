@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../../base-command/store-command.js'
 import {textArg} from '../../cli/args.js'
 import {writeWhole} from '../../cli/atomic-file.js'
 import {readConfigFile} from '../../cli/config-file.js'
 import {describe} from '../../cli/describe.js'
 import {shellCommand} from '../../cli/format.js'
 import {givenPassphrase, passphraseFlags} from '../../cli/passphrase.js'
-import {storeArg, StoreCommand} from '../../cli/store-command.js'
 import {EXIT} from '../../exit-codes.js'
 import {unlock} from '../../kloset/codec/kdf.js'
 import {formatUuid, openConfiguration} from '../../kloset/configuration.js'

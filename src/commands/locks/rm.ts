@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core'
 
+import {storeArg, StoreCommand} from '../../base-command/store-command.js'
 import {textArg} from '../../cli/args.js'
 import {paint} from '../../cli/colors.js'
 import {describe} from '../../cli/describe.js'
 import {plural, shellCommand} from '../../cli/format.js'
 import {clockNote, lockCells, type LockJson, lockJson} from '../../cli/locks.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
-import {storeArg, StoreCommand} from '../../cli/store-command.js'
 import {EXIT, EXIT_CODES} from '../../exit-codes.js'
 import {parseMac} from '../../kloset/mac.js'
 import {KlosetStore} from '../../kloset/store.js'

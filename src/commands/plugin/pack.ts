@@ -1,6 +1,6 @@
 import {Flags} from '@oclif/core'
 
-import {BaseCommand, outputFlags} from '../../base-command.js'
+import {BaseCommand, outputFlags} from '../../base-command/base-command.js'
 import {describe} from '../../cli/describe.js'
 import {humanSize, shellCommand} from '../../cli/format.js'
 import {EXIT} from '../../exit-codes.js'

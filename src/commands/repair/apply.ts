@@ -1,7 +1,7 @@
+import {planArg, planLines, RepairCommand, runFlags} from '../../base-command/repair-command.js'
 import {confirmed} from '../../cli/confirm.js'
 import {describe} from '../../cli/describe.js'
 import {plural} from '../../cli/format.js'
-import {planArg, planLines, RepairCommand, runFlags} from '../../cli/repair.js'
 import {EXIT} from '../../exit-codes.js'
 import {applyRepair, type ApplyResult, readPlan} from '../../repair/index.js'
 

@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core'
 import {access} from 'node:fs/promises'
 
+import {absoluteLocation, planLines, RepairCommand, unlocker} from '../../base-command/repair-command.js'
+import {storeArg} from '../../base-command/store-command.js'
 import {AtomicFile} from '../../cli/atomic-file.js'
 import {describe} from '../../cli/describe.js'
 import {humanCount, humanSize, plural} from '../../cli/format.js'
 import {passphraseFlags} from '../../cli/passphrase.js'
-import {absoluteLocation, planLines, RepairCommand, unlocker} from '../../cli/repair.js'
-import {storeArg} from '../../cli/store-command.js'
 import {AlreadyExistsError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
 import {

@@ -1,7 +1,7 @@
+import {planArg, RepairCommand, runFlags} from '../../base-command/repair-command.js'
 import {confirmed} from '../../cli/confirm.js'
 import {describe} from '../../cli/describe.js'
 import {plural} from '../../cli/format.js'
-import {planArg, RepairCommand, runFlags} from '../../cli/repair.js'
 import {EXIT} from '../../exit-codes.js'
 import {readPlan, undoRepair, type UndoResult} from '../../repair/index.js'
 

@@ -1,11 +1,11 @@
 import {Flags} from '@oclif/core'
 
-import {ContentsCommand} from '../../cli/contents-command.js'
+import {ContentsCommand} from '../../base-command/contents-command.js'
+import {storeArg} from '../../base-command/store-command.js'
 import {describe} from '../../cli/describe.js'
 import {shownPath} from '../../cli/entries.js'
 import {humanDuration, humanSize, plural, shellCommand, table} from '../../cli/format.js'
 import {passphraseFlags} from '../../cli/passphrase.js'
-import {storeArg} from '../../cli/store-command.js'
 import {parseMoment} from '../../cli/time-arg.js'
 import {messageOf} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'

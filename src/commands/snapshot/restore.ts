@@ -1,13 +1,13 @@
 import {Flags} from '@oclif/core'
 
+import {ContentsCommand, snapshotArg, sourceFlag} from '../../base-command/contents-command.js'
+import {storeArg} from '../../base-command/store-command.js'
 import {textArg} from '../../cli/args.js'
-import {ContentsCommand, snapshotArg, sourceFlag} from '../../cli/contents-command.js'
 import {describe} from '../../cli/describe.js'
 import {pathJson, shownPath} from '../../cli/entries.js'
 import {humanCount, humanSize, plural, shellCommand} from '../../cli/format.js'
 import {LineWriter} from '../../cli/output.js'
 import {passphraseFlags} from '../../cli/passphrase.js'
-import {storeArg} from '../../cli/store-command.js'
 import {EXIT} from '../../exit-codes.js'
 import {restore, type RestoreProblem, type RestoreSummary} from '../../restore/index.js'
 

@@ -1,4 +1,4 @@
-import {BaseCommand} from '../../base-command.js'
+import {BaseCommand} from '../../base-command/base-command.js'
 import {type LedgerRecord} from '../../checker/index.js'
 import {textArg} from '../../cli/args.js'
 import {describe} from '../../cli/describe.js'

@@ -1,6 +1,6 @@
 import {Args} from '@oclif/core'
 
-import {BaseCommand} from '../../base-command.js'
+import {BaseCommand} from '../../base-command/base-command.js'
 import {exitCodeOf, type MergedResult, mergeShards, parseShardResult, type ShardResult} from '../../checker/index.js'
 import {describe} from '../../cli/describe.js'
 import {FindingPrinter, VERDICT_TEXTS} from '../../cli/findings.js'

@@ -3,12 +3,12 @@ import {type Interfaces} from '@oclif/core'
 import type {Repository} from '../registry/interfaces.js'
 import type {RepositoryOptions} from '../registry/open.js'
 
-import {BaseCommand, outputFlags} from '../base-command.js'
+import {textArg} from '../cli/args.js'
+import {connectionOptions} from '../cli/connection.js'
+import {registryFlags} from '../cli/registry-flags.js'
 import {RESOURCE_NAMES} from '../kloset/resource.js'
 import {KlosetStore} from '../kloset/store.js'
-import {textArg} from './args.js'
-import {connectionOptions} from './connection.js'
-import {registryFlags} from './registry-flags.js'
+import {BaseCommand, outputFlags} from './base-command.js'
 
 export type StoreFlags = Interfaces.InferredFlags<typeof outputFlags & typeof registryFlags>
 

@@ -6,13 +6,13 @@ import type {Configuration} from '../kloset/configuration.js'
 import type {RepositoryOptions} from '../registry/open.js'
 import type {RepairPlan, RunOptions} from '../repair/index.js'
 
+import {textArg} from '../cli/args.js'
+import {paint} from '../cli/colors.js'
+import {connectionOptions} from '../cli/connection.js'
+import {plural} from '../cli/format.js'
+import {givenPassphrase, type PassphraseFlags, passphraseFlags} from '../cli/passphrase.js'
 import {unlock} from '../kloset/codec/kdf.js'
 import {formatLocation, parseLocation} from '../registry/reference.js'
-import {textArg} from './args.js'
-import {paint} from './colors.js'
-import {connectionOptions} from './connection.js'
-import {plural} from './format.js'
-import {givenPassphrase, type PassphraseFlags, passphraseFlags} from './passphrase.js'
 import {StoreCommand, type StoreFlags} from './store-command.js'
 
 export const planArg = textArg({description: 'file that `repair plan` wrote', name: 'PLAN', required: true})

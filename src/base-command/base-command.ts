@@ -1,11 +1,11 @@
 import {Command, Flags} from '@oclif/core'
 
-import {type Failure, failureOf, rememberFailure} from './cli/failure.js'
-import {JsonStream} from './cli/json-stream.js'
-import {print} from './cli/output.js'
-import {createProgress, type Progress} from './cli/progress.js'
-import {Interruption} from './cli/signals.js'
-import {EXIT} from './exit-codes.js'
+import {type Failure, failureOf, rememberFailure} from '../cli/failure.js'
+import {JsonStream} from '../cli/json-stream.js'
+import {print} from '../cli/output.js'
+import {createProgress, type Progress} from '../cli/progress.js'
+import {Interruption} from '../cli/signals.js'
+import {EXIT} from '../exit-codes.js'
 
 /** Flags of every command, parsed. */
 export interface OutputFlags {

@@ -3,13 +3,13 @@ import {Flags} from '@oclif/core'
 import type {Filesystem, Snapshot} from '../kloset/snapshot/index.js'
 import type {StoreFlags} from './store-command.js'
 
+import {textArg} from '../cli/args.js'
+import {humanCount, plural} from '../cli/format.js'
+import {neededSecret, type PassphraseFlags} from '../cli/passphrase.js'
 import {resolveSnapshot} from '../kloset/catalog.js'
 import {StoreContents} from '../kloset/contents.js'
 import {KlosetStore} from '../kloset/store.js'
 import {rootOf} from '../restore/selection.js'
-import {textArg} from './args.js'
-import {humanCount, plural} from './format.js'
-import {neededSecret, type PassphraseFlags} from './passphrase.js'
 import {StoreCommand} from './store-command.js'
 
 /** Which snapshot. */
