@@ -1,7 +1,9 @@
 /**
  * A whole repository copied from one registry to another, by us and by oras, crane, skopeo and regctl, each as whole
  * processes, in turn, in the same run. Two stores: few large packfiles, and many small objects.
- * Usage: npx tsx bench/copy.ts [MiB of a packfile] [packfiles] [small objects] [rounds]
+ * Who takes longer than the limit for one run is stopped and left out: a process for each of thousands of tags takes
+ * minutes.
+ * Usage: npx tsx bench/copy.ts [MiB of a packfile] [packfiles] [small objects] [rounds] [seconds for one run]
  */
 import {randomBytes} from 'node:crypto'
 
@@ -14,9 +16,10 @@ import {bufferSource} from '../src/util/content-source.js'
 import {PROGRAM} from '../test/helpers/cli.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
 import {launchRegistry, PROGRAMS} from '../test/helpers/registries.js'
-import {type Contender, execute, sideBySide, table} from './lib/measure.js'
+import {type Contender, execute, sideBySide, table, warmUp} from './lib/measure.js'
 
-const [MIB = 32, PACKFILES = 8, SMALL = 300, ROUNDS = 3] = process.argv.slice(2).map(Number)
+const [MIB = 32, PACKFILES = 8, SMALL = 2000, ROUNDS = 3, LIMIT = 30] = process.argv.slice(2).map(Number)
+const LIMIT_MS = LIMIT * 1000
 const SMALL_BYTES = 16 * 1024
 const PARALLEL = 8
 
@@ -54,14 +57,24 @@ async function fill(
 }
 
 /** Runs one process for each tag, some at the same time. */
-async function forEachTag(source: string, run: (tag: string) => Promise<unknown>): Promise<void> {
+async function forEachTag(
+  source: string,
+  signal: AbortSignal | undefined,
+  run: (tag: string) => Promise<unknown>,
+): Promise<void> {
   const repository = await openRepository(`oci://${source}`)
   const tags: string[] = []
   for await (const tag of repository.tags()) tags.push(tag)
   await repository.close()
+  let done = 0
   const next = tags[Symbol.iterator]()
   const worker = async () => {
-    for (const tag of next) await run(tag)
+    for (const tag of next) {
+      await run(tag).catch((error: unknown) => {
+        throw signal?.aborted ? new Error(`${done} of ${tags.length} tags were copied by then`) : error
+      })
+      done += 1
+    }
   }
 
   await Promise.all(Array.from({length: PROCESSES}, worker))
@@ -70,91 +83,64 @@ async function forEachTag(source: string, run: (tag: string) => Promise<unknown>
 /** Tools that are on PATH, with the form that each has for a whole repository. */
 function contenders(source: string, target: string): Contender[] {
   const hosts = [source.split('/')[0]!, target].flatMap((host) => ['--host', `reg=${host},tls=disabled`])
-  const all: (Contender & {readonly program?: string})[] = [
-    {
-      name: 'kloset-oci copy',
-      run: async () =>
-        execute(process.execPath, [
-          PROGRAM,
-          'copy',
-          `oci://${source}`,
-          `oci://${fresh(target)}`,
-          '--concurrency',
-          String(PARALLEL),
-        ]),
+  const plain = ['--src', 'docker', '--dest', 'docker', '--src-tls-verify=false', '--dest-tls-verify=false']
+  const jobs = String(PARALLEL)
+  const whole = (name: string, program: string, args: (to: string) => readonly string[]): Contender => ({
+    name,
+    run: async (signal) => execute(program, args(fresh(target)), {signal}),
+  })
+  const tagByTag = (
+    name: string,
+    program: string,
+    args: (from: string, to: string) => readonly string[],
+  ): Contender => ({
+    name: `${name}, ${PROCESSES} processes`,
+    async run(signal) {
+      const to = fresh(target)
+      await forEachTag(source, signal, async (tag) =>
+        execute(program, args(`${source}:${tag}`, `${to}:${tag}`), {signal}),
+      )
     },
-    {
-      name: `crane copy --all-tags --jobs ${PARALLEL}`,
-      program: 'crane',
-      run: async () => execute('crane', ['copy', '--all-tags', '--jobs', String(PARALLEL), source, fresh(target)]),
-    },
-    {
-      name: 'regctl repo copy',
-      program: 'regctl',
-      run: async () => execute('regctl', [...hosts, 'repo', 'copy', source, fresh(target)]),
-    },
-    {
-      name: 'skopeo sync',
-      program: 'skopeo',
-      run: async () =>
-        execute('skopeo', [
-          'sync',
-          '--all',
-          '--src',
-          'docker',
-          '--dest',
-          'docker',
-          '--src-tls-verify=false',
-          '--dest-tls-verify=false',
-          source,
-          fresh(target),
-        ]),
-    },
-    {
-      name: `oras cp -r, ${PROCESSES} processes`,
-      program: 'oras',
-      async run() {
-        const to = fresh(target)
-        await forEachTag(source, async (tag) =>
-          execute('oras', [
-            'cp',
-            '-r',
-            '--no-tty',
-            '--from-plain-http',
-            '--to-plain-http',
-            `${source}:${tag}`,
-            `${to}:${tag}`,
-          ]),
-        )
-      },
-    },
-    {
-      name: `regctl image copy, ${PROCESSES} processes`,
-      program: 'regctl',
-      async run() {
-        const to = fresh(target)
-        await forEachTag(source, async (tag) =>
-          execute('regctl', [...hosts, 'image', 'copy', `${source}:${tag}`, `${to}:${tag}`]),
-        )
-      },
-    },
-  ]
-  return all.filter(({program}) => program === undefined || findPeer(program))
-}
-
-/** Leaves out, and names, what cannot copy such a repository at all. */
-async function able(all: readonly Contender[]): Promise<Contender[]> {
-  const able: Contender[] = []
-  for (const contender of all) {
-    try {
-      await contender.run()
-      able.push(contender)
-    } catch (error) {
-      console.log(`${contender.name}: left out: ${error instanceof Error ? error.message.slice(-300) : String(error)}`)
-    }
+  })
+  const all: Readonly<Record<string, readonly Contender[]>> = {
+    crane: [
+      whole(`crane copy --all-tags --jobs ${jobs}`, 'crane', (to) => [
+        'copy',
+        '--all-tags',
+        '--jobs',
+        jobs,
+        source,
+        to,
+      ]),
+    ],
+    oras: [
+      tagByTag('oras cp -r', 'oras', (from, to) => [
+        'cp',
+        '-r',
+        '--no-tty',
+        '--from-plain-http',
+        '--to-plain-http',
+        from,
+        to,
+      ]),
+    ],
+    regctl: [
+      whole('regctl repo copy', 'regctl', (to) => [...hosts, 'repo', 'copy', source, to]),
+      tagByTag('regctl image copy', 'regctl', (from, to) => [...hosts, 'image', 'copy', from, to]),
+    ],
+    skopeo: [whole('skopeo sync', 'skopeo', (to) => ['sync', '--all', ...plain, source, to])],
   }
-
-  return able
+  return [
+    whole('kloset-oci copy', process.execPath, (to) => [
+      PROGRAM,
+      'copy',
+      `oci://${source}`,
+      `oci://${to}`,
+      '--concurrency',
+      jobs,
+    ]),
+    ...Object.entries(all).flatMap(([program, its]) => (findPeer(program) ? its : [])),
+  ]
 }
 
 async function main(): Promise<void> {
@@ -168,7 +154,7 @@ async function main(): Promise<void> {
     if (count === 0) continue
     const source = `${from.host}/${resource}s`
     const total = await fill(source, count, {bytes, resource})
-    const timings = await sideBySide(await able(contenders(source, to.host)), ROUNDS)
+    const timings = await sideBySide(await warmUp(contenders(source, to.host), LIMIT_MS), ROUNDS, {isWarm: true})
     console.log(`\n${table(what, timings, total)}`)
   }
 }

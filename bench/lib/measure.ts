@@ -4,7 +4,8 @@ import {performance} from 'node:perf_hooks'
 /** One contender: what it is called and how one run of it goes. */
 export interface Contender {
   readonly name: string
-  run(): Promise<unknown>
+  /** @param signal ends it where it takes too long */
+  run(signal?: AbortSignal): Promise<unknown>
 }
 
 export interface Timing {
@@ -15,12 +16,39 @@ export interface Timing {
 }
 
 /**
- * Runs contenders in turn, A B C A B C ..., so that a drift of the machine's speed meets them all alike.
- * The first round is a warm-up and is not counted.
+ * Runs each once, as a warm-up. Who fails or takes longer than `limitMs` is left out, and named.
  */
-export async function sideBySide(contenders: readonly Contender[], rounds: number): Promise<Timing[]> {
+export async function warmUp(contenders: readonly Contender[], limitMs: number): Promise<Contender[]> {
+  const able: Contender[] = []
+  for (const contender of contenders) {
+    const limit = AbortSignal.timeout(limitMs)
+    try {
+      await contender.run(limit)
+      able.push(contender)
+    } catch (error) {
+      const why = error instanceof Error ? error.message.slice(-300) : String(error)
+      console.log(
+        limit.aborted
+          ? `${contender.name}: left out: not ready within ${limitMs / 1000} s${why === '' ? '' : ` (${why})`}`
+          : `${contender.name}: left out: ${why}`,
+      )
+    }
+  }
+
+  return able
+}
+
+/**
+ * Runs contenders in turn, A B C A B C ..., so that a drift of the machine's speed meets them all alike.
+ * The first round is a warm-up and is not counted, unless they are warm.
+ */
+export async function sideBySide(
+  contenders: readonly Contender[],
+  rounds: number,
+  {isWarm = false}: {readonly isWarm?: boolean} = {},
+): Promise<Timing[]> {
   const seconds = new Map<string, number[]>(contenders.map(({name}) => [name, []]))
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = isWarm ? 1 : 0; round <= rounds; round++) {
     for (const {name, run} of contenders) {
       const start = performance.now()
       await run()
@@ -59,9 +87,19 @@ export function measuredEnv(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   return {...process.env, NODE_EXTRA_CA_CERTS: undefined, ...extra}
 }
 
-/** Runs a program to its end. @throws Error with the tail of its output when it fails */
-export async function execute(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
-  const child = spawn(command, args, {env: measuredEnv(env), stdio: ['ignore', 'pipe', 'pipe']})
+/** Runs a program to its end. @throws Error with the tail of its output when it fails, and when `signal` ends it */
+export async function execute(
+  command: string,
+  args: readonly string[],
+  {env = {}, signal}: {readonly env?: NodeJS.ProcessEnv; readonly signal?: AbortSignal | undefined} = {},
+): Promise<string> {
+  signal?.throwIfAborted()
+  const child = spawn(command, args, {
+    env: measuredEnv(env),
+    killSignal: 'SIGKILL',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(signal && {signal}),
+  })
   const output: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk))

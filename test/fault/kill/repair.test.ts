@@ -187,7 +187,7 @@ for (const kind of SITES) {
           end,
           work: apply,
         },
-        {stride: strideOf(kind)},
+        {stride: strideOf(kind, 'long')},
       )
       expect(tried).to.be.at.least(2)
     })
@@ -219,7 +219,7 @@ for (const kind of SITES) {
           end,
           work: undo,
         },
-        {stride: strideOf(kind)},
+        {stride: strideOf(kind, 'long')},
       )
       expect(tried).to.be.at.least(2)
     })

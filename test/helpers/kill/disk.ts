@@ -15,17 +15,40 @@ const HANDLE_CHANGES = ['appendFile', 'datasync', 'sync', 'truncate', 'write', '
  * of its life. Work in the same process that must survive (another repository's, the test's own) belongs outside.
  */
 export async function onMortalDisk<T>(life: Life, run: () => Promise<T>): Promise<T> {
-  const handle = await fs.open(tmpdir(), 'r')
-  await handle.close()
+  const owner = await handles()
   const restore = [
     replace(fs as unknown as Record<string, AnyFunction>, CHANGES, life),
-    replace(Object.getPrototypeOf(handle) as Record<string, AnyFunction>, HANDLE_CHANGES, life),
+    replace(owner, HANDLE_CHANGES, life),
   ]
   try {
     return await run()
   } finally {
     for (const undo of restore) undo()
   }
+}
+
+/**
+ * Runs `run` without a wait for the real disk. What is synced when is looked at by the steps of a mortal disk, not by how
+ * long they take.
+ */
+export async function withoutWaiting<T>(run: () => Promise<T>): Promise<T> {
+  const owner = await handles()
+  const {datasync, sync} = owner
+  Object.assign(owner, {datasync: noWait, sync: noWait})
+  try {
+    return await run()
+  } finally {
+    Object.assign(owner, {datasync, sync})
+  }
+}
+
+async function noWait(): Promise<void> {}
+
+/** What every file's handle has its methods from. */
+async function handles(): Promise<Record<string, AnyFunction>> {
+  const handle = await fs.open(tmpdir(), 'r')
+  await handle.close()
+  return Object.getPrototypeOf(handle) as Record<string, AnyFunction>
 }
 
 function replace(owner: Record<string, AnyFunction>, names: readonly string[], life: Life): () => void {

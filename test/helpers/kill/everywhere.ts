@@ -1,5 +1,6 @@
 import {expect} from 'chai'
 
+import {withoutWaiting} from './disk.js'
 import {type Death, Life} from './life.js'
 
 /** The first request to die at: with a stride, which of all. */
@@ -32,6 +33,13 @@ export interface KillOptions {
 export async function killEverywhere<World>(
   trial: KillTrial<World>,
   {deaths = ['before', 'after'], stride = 1}: KillOptions = {},
+): Promise<number> {
+  return withoutWaiting(async () => eachPoint(trial, {deaths, stride}))
+}
+
+async function eachPoint<World>(
+  trial: KillTrial<World>,
+  {deaths, stride}: Readonly<Required<KillOptions>>,
 ): Promise<number> {
   const {contents: expected, requests} = await uninterrupted(trial)
   let tried = 0

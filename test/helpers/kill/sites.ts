@@ -5,7 +5,8 @@ import {join} from 'node:path'
 import type {Repository} from '../../../src/registry/interfaces.js'
 
 import {openLayout} from '../../../src/registry/layout/open-layout.js'
-import {MemoryHost} from '../../../src/registry/memory/repository.js'
+import {MemoryRepository} from '../../../src/registry/memory/repository.js'
+import {MemoryState} from '../../../src/registry/memory/state.js'
 import {openRepository} from '../../../src/registry/open.js'
 import {flipBit} from '../damage.js'
 import {type FakeOptions, FakeRegistry, FakeRepository, sha256} from '../fake-registry.js'
@@ -30,34 +31,50 @@ export interface Site {
   visit<T>(life: Life, work: (open: Open) => Promise<T>): Promise<T>
 }
 
+/** Work of some hundred requests, of which each death takes as long as several of the other kind. */
+type Work = 'long' | 'short'
+
 /** A kind of place. */
 export interface SiteKind {
   readonly name: string
   /** @returns what makes a place that is filled like this one, each time another */
   prepare(fill: (site: Site) => Promise<void>): Promise<() => Promise<Site>>
   /** Every so many steps one dies, unless the environment says otherwise: what costs more is done less often. */
-  readonly stride: number
+  readonly stride: Readonly<Record<Work, number>>
   /** Whether a manifest can be written whose content is not there. */
   readonly takesDangling: boolean
 }
 
 /** Every how many steps a process dies: KLOSET_OCI_KILL_STRIDE=1 takes all of them, and some minutes. */
-export function strideOf({stride}: SiteKind): number {
-  return Number(process.env['KLOSET_OCI_KILL_STRIDE'] ?? stride)
+export function strideOf({stride}: SiteKind, work: Work = 'short'): number {
+  return Number(process.env['KLOSET_OCI_KILL_STRIDE'] ?? stride[work])
 }
 
 class MemorySite implements Site {
-  readonly open = async (name: string) => this.#host.repository(name)
-  readonly #host = new MemoryHost()
+  readonly open = async (name: string) => this.#repository(name)
+  readonly #states = new Map<string, MemoryState>()
 
   async close(): Promise<void> {}
+
+  copy(): MemorySite {
+    const site = new MemorySite()
+    for (const [name, {blobs, location, manifests, tags}] of this.#states) {
+      const state = new MemoryState(location)
+      for (const [digest, bytes] of blobs) state.blobs.set(digest, bytes)
+      for (const [digest, manifest] of manifests) state.manifests.set(digest, manifest)
+      for (const tag of tags.sorted()) state.tags.set(tag, tags.get(tag)!)
+      site.#states.set(name, state)
+    }
+
+    return site
+  }
 
   damage(): boolean {
     return false
   }
 
   async digests(name: string): Promise<ReadonlySet<string>> {
-    const repository = this.#host.repository(name)
+    const repository = this.#repository(name)
     const digests = new Set<string>()
     for await (const {digest} of repository.blobDigests()) digests.add(digest)
     for await (const {digest} of repository.manifestDigests()) digests.add(digest)
@@ -65,7 +82,13 @@ class MemorySite implements Site {
   }
 
   async visit<T>(life: Life, work: (open: Open) => Promise<T>): Promise<T> {
-    return work(async (name) => mortalRepository(this.#host.repository(name), life))
+    return work(async (name) => mortalRepository(this.#repository(name), life))
+  }
+
+  #repository(name: string): MemoryRepository {
+    const state = this.#states.get(name) ?? new MemoryState(`memory:${name}`)
+    this.#states.set(name, state)
+    return new MemoryRepository(state, (neighbour) => this.#states.get(neighbour))
   }
 }
 
@@ -168,13 +191,11 @@ class FolderSite implements Site {
 export const IN_MEMORY: SiteKind = {
   name: 'in memory',
   async prepare(fill) {
-    return async () => {
-      const site = new MemorySite()
-      await fill(site)
-      return site
-    }
+    const site = new MemorySite()
+    await fill(site)
+    return async () => site.copy()
   },
-  stride: 23,
+  stride: {long: 3, short: 1},
   takesDangling: true,
 }
 
@@ -185,12 +206,12 @@ export const IN_A_FOLDER: SiteKind = {
     await fill(site)
     return async () => site.copy()
   },
-  stride: 127,
+  stride: {long: 61, short: 13},
   takesDangling: true,
 }
 
 /** A registry, with what deletes there. */
-function inARegistry(name: string, options: FakeOptions, stride: number): SiteKind {
+function inARegistry(name: string, options: FakeOptions, stride: SiteKind['stride']): SiteKind {
   return {
     name,
     async prepare(fill) {
@@ -204,12 +225,12 @@ function inARegistry(name: string, options: FakeOptions, stride: number): SiteKi
   }
 }
 
-export const IN_A_REGISTRY = inARegistry('in a registry', {}, 127)
+export const IN_A_REGISTRY = inARegistry('in a registry', {}, {long: 79, short: 29})
 /** As distribution 2.8: a tag goes when the manifest goes that it leads to, with all others that lead to it. */
 export const IN_A_REGISTRY_BY_DIGEST = inARegistry(
   'in a registry that deletes digests only',
   {tagDelete: 'digest-invalid'},
-  199,
+  {long: 127, short: 41},
 )
 
 export const SITES: readonly SiteKind[] = [IN_MEMORY, IN_A_REGISTRY, IN_A_REGISTRY_BY_DIGEST, IN_A_FOLDER]
