@@ -12,6 +12,7 @@ import {connectionOptions} from '../cli/connection.js'
 import {plural} from '../cli/format.js'
 import {givenPassphrase, type PassphraseFlags, passphraseFlags} from '../cli/passphrase.js'
 import {unlock} from '../kloset/codec/kdf.js'
+import {meaningOf} from '../kloset/resource.js'
 import {formatLocation, parseLocation} from '../registry/reference.js'
 import {StoreCommand, type StoreFlags} from './store-command.js'
 
@@ -91,6 +92,21 @@ export abstract class RepairCommand extends StoreCommand {
 
 const MAX_SHOWN = 50
 
+/** What of a plan nothing can bring back; a lock that may be held is none of that. */
+export function lostIn({unfixable}: RepairPlan): RepairPlan['unfixable'] {
+  return unfixable.filter(({tag}) => !isLock(tag))
+}
+
+export function lostText(plan: RepairPlan): string {
+  const {length} = lostIn(plan)
+  return `${plural(length, 'object')} ${length === 1 ? 'stays' : 'stay'} lost`
+}
+
+function isLock(tag: string): boolean {
+  const meaning = meaningOf(tag)
+  return meaning.kind === 'object' && meaning.resource === 'lock'
+}
+
 /** A plan as a person reads it. */
 export function planLines(plan: RepairPlan): string[] {
   const lines: string[] = []
@@ -108,6 +124,11 @@ export function planLines(plan: RepairPlan): string[] {
   if (plan.steps.length > MAX_SHOWN)
     lines.push(`… and ${plural(plan.steps.length - MAX_SHOWN, 'more step')}: see the file`)
   for (const {paths, reason, snapshots, tag} of plan.unfixable.slice(0, MAX_SHOWN)) {
+    if (isLock(tag)) {
+      lines.push(`${paint.yellow('left alone')} ${tag}`, `   why       ${reason}`)
+      continue
+    }
+
     const cost =
       snapshots === 'unknown'
         ? 'which snapshots it costs is not known'

@@ -60,8 +60,16 @@ export interface DeletionCount {
   readonly objects: number
 }
 
+export interface SummaryOptions {
+  readonly deletion?: DeletionCount | undefined
+  /** What is said of objects that the target alone has, where nothing was asked about them. */
+  readonly kept?: string
+}
+
+const KEPT = 'only at the target, kept (--delete names them)'
+
 /** What a person reads last. */
-export function copySummaryLines(summary: CopySummary, deletion?: DeletionCount): string[] {
+export function copySummaryLines(summary: CopySummary, {deletion, kept = KEPT}: SummaryOptions = {}): string[] {
   const {bytes, counts, foreign, locks, mounted, rewritten, storeId, targetOnly} = summary
   const rows: string[][] = [['store', storeId]]
   for (const [status, label] of Object.entries(LABELS)) {
@@ -77,7 +85,7 @@ export function copySummaryLines(summary: CopySummary, deletion?: DeletionCount)
   ]
   for (const [count, label] of rest) if (count > 0) rows.push([humanCount(count), label])
   const only = targetOnly.packfile + targetOnly.state
-  if (!deletion && only > 0) rows.push([humanCount(only), 'only at the target, kept (--delete names them)'])
+  if (!deletion && only > 0) rows.push([humanCount(only), kept])
   if (deletion) {
     const {applied, failed, objects} = deletion
     rows.push([

@@ -30,7 +30,7 @@ export function mirrorSummaryLines(summary: MirrorSummary): string[] {
   const before = lastComplete ? `the last complete one ended ${lastComplete.time}` : 'none was complete before it'
   return [
     '',
-    ...copySummaryLines(summary),
+    ...copySummaryLines(summary, {kept: 'only at the target, kept'}),
     `run ${run} of this ledger; ${before}`,
     ...(skippedLines > 0 ? [`${plural(skippedLines, 'line')} of the ledger could not be read`] : []),
     ...(gone.maintenance > 0 ? [`${plural(gone.maintenance, 'object')} deleted at the source by maintenance`] : []),

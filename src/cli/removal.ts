@@ -90,7 +90,7 @@ async function look(
     }
 
     const {code, message} = errorToJson(error)
-    return {...base, error: {code, message}, ...(resource === 'lock' && {lock: {state: 'unknown' as const}})}
+    return {...base, error: {code, message}, ...(resource === 'lock' && {lock: await lockState(store, mac, options)})}
   }
 }
 

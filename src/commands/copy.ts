@@ -115,7 +115,7 @@ they are unless --resource lock is given. A target that holds another store is r
           : undefined
       await printer.end()
       if (json) await this.endJson({...summary, ...(deletion && {deletion})})
-      else this.print(...(printer.hasPrinted ? [''] : []), ...copySummaryLines(summary, deletion))
+      else this.print(...(printer.hasPrinted ? [''] : []), ...copySummaryLines(summary, {deletion}))
       if (deletion && !deletion.applied && deletion.objects > 0) {
         this.note(`to delete them: ${shellCommand('kloset-oci', 'copy', args.from, args.to, '--delete', '--yes')}`)
       }

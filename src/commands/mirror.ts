@@ -90,6 +90,7 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
           this.note(
             `next: ${shellCommand('kloset-oci', 'gc-check', args.from)}, and see the registry's retention rules`,
           )
+          this.note(`to bring it back: ${shellCommand('kloset-oci', 'copy', args.to, args.from)}`)
           this.note('when it was meant to be, run it again with --accept-gone')
         }
 

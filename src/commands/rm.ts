@@ -72,12 +72,17 @@ that tag. Locks that still have a holder, or whose age cannot be read, are kept 
       if (failed > 0) this.exitWith(failed < objects.length ? EXIT.partial : exitCodeOf(objects))
       this.print(
         ...lines(result),
+        ...(yes || resource === 'lock' ? [] : [UNASKED]),
         ...(yes ? [] : ['', `next: ${nextCommand(args.store, resource, macs, held.length > 0)}`]),
       )
       return result
     })
   }
 }
+
+/** It would take reading every state and, for states, every snapshot. */
+const UNASKED =
+  'whether snapshots need them was not looked at: `prune` removes what nothing needs, and keeps what it removes'
 
 function nextCommand(store: string, resource: Resource, macs: readonly Mac[], force: boolean): string {
   return shellCommand('kloset-oci', 'rm', store, resource, ...macs, '--yes', ...(force ? ['--force'] : []))

@@ -207,9 +207,11 @@ describe('repair as commands', () => {
     expect(plan.stdout)
       .to.contain(`stays lost ${rig.packfile}`)
       .and.to.match(/^ {3}path +[\da-f]{8} \//m)
+      .and.to.contain('no other place was named')
     const applied = await cli(['repair', 'apply', rig.plan1, '--yes'])
     expect(applied.status, applied.stderr).to.equal(0)
-    expect(applied.stdout).to.contain('1 object stay lost, as the plan says')
+    expect(applied.stdout).to.contain('1 object stays lost, as the plan says')
+    expect(applied.stdout).to.contain(`next: kloset-oci verify ${rig.location} --tier data`)
     const {findings} = (await cli(['gc-check', rig.location, '--json'])).json<{
       findings: {kind: string; severity: string; tag: string}[]
     }>()

@@ -1,7 +1,7 @@
-import {planArg, planLines, RepairCommand, runFlags} from '../../base-command/repair-command.js'
+import {lostIn, lostText, planArg, planLines, RepairCommand, runFlags} from '../../base-command/repair-command.js'
 import {confirmed} from '../../cli/confirm.js'
 import {describe} from '../../cli/describe.js'
-import {plural} from '../../cli/format.js'
+import {plural, shellCommand} from '../../cli/format.js'
 import {EXIT} from '../../exit-codes.js'
 import {applyRepair, type ApplyResult, readPlan} from '../../repair/index.js'
 
@@ -56,7 +56,8 @@ has changed since it was made. Broken off, whenever: run it again, and it goes o
     if (result.failed > 0) this.exitWith(EXIT.partial)
     this.print(
       `${plural(result.done, 'step')} done, ${result.failed} failed; what was replaced is in ${result.quarantine}`,
-      ...(plan.unfixable.length > 0 ? [`${plural(plan.unfixable.length, 'object')} stay lost, as the plan says`] : []),
+      ...(lostIn(plan).length > 0 ? [`${lostText(plan)}, as the plan says`] : []),
+      ...(result.failed > 0 ? [] : [`next: ${shellCommand('kloset-oci', 'verify', plan.store, '--tier', 'data')}`]),
     )
     return {...result, plan: sealed.id, store: plan.store, unfixable: plan.unfixable.length}
   }

@@ -1,11 +1,18 @@
 import {Flags} from '@oclif/core'
 import {access} from 'node:fs/promises'
 
-import {absoluteLocation, planLines, RepairCommand, unlocker} from '../../base-command/repair-command.js'
+import {
+  absoluteLocation,
+  lostIn,
+  lostText,
+  planLines,
+  RepairCommand,
+  unlocker,
+} from '../../base-command/repair-command.js'
 import {storeArg} from '../../base-command/store-command.js'
 import {AtomicFile} from '../../cli/atomic-file.js'
 import {describe} from '../../cli/describe.js'
-import {humanCount, humanSize, plural} from '../../cli/format.js'
+import {humanCount, humanSize, plural, shellCommand} from '../../cli/format.js'
 import {passphraseFlags} from '../../cli/passphrase.js'
 import {AlreadyExistsError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
@@ -100,7 +107,7 @@ says. The status is 65 when something stays lost whatever is done.`,
       await file.commit()
       if (plan.unfixable.length > 0) this.exitWith(EXIT.damage)
       else if (plan.notes.some((note) => note.startsWith('Not seen'))) this.exitWith(EXIT.unavailable)
-      this.print(...planLines(plan), summaryOf(plan, flags.output))
+      this.print(...planLines(plan), ...summaryOf(plan, flags))
       return {id: idOf(plan), output: flags.output, plan}
     } catch (error) {
       await file.discard()
@@ -134,8 +141,20 @@ function progressText({check, objects, phase}: PlanProgress): string {
   return `looking for copies: ${plural(objects, 'object')}`
 }
 
-function summaryOf({steps, unfixable}: RepairPlan, output: string): string {
-  if (steps.length === 0 && unfixable.length === 0) return `nothing to repair (${output})`
-  const lost = unfixable.length > 0 ? `, ${plural(unfixable.length, 'object')} stay lost` : ''
-  return `${plural(steps.length, 'step')}${lost}: read ${output}, then kloset-oci repair apply ${output}`
+function summaryOf(
+  plan: RepairPlan,
+  {from, output}: {readonly from: readonly string[]; readonly output: string},
+): string[] {
+  const {steps, unfixable} = plan
+  if (steps.length === 0 && unfixable.length === 0) return [`nothing to repair (${output})`]
+  const isLost = lostIn(plan).length > 0
+  const summary = `${plural(steps.length, 'step')}${isLost ? `, ${lostText(plan)}` : ''}`
+  const apply = `read ${output}, then ${shellCommand('kloset-oci', 'repair', 'apply', output)}`
+  const next = `${summary}: ${steps.length > 0 ? apply : 'there is nothing to apply'}`
+  if (!isLost) return [next]
+  const named = from.length > 0 ? 'no place that was named has it' : 'no other place was named'
+  return [
+    `before anything is given up: ${named}. Plan again with every copy there may be (--from, more than once): a mirror, plakar's fs:// store, its cache, loose files.`,
+    next,
+  ]
 }

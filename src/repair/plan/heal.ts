@@ -106,7 +106,9 @@ function holdsAnother({findings, resource}: Patient): boolean {
 
 function reasonOf({findings}: Patient, problem?: string): string {
   const first = findings[0]?.message ?? 'it is damaged'
-  return problem === undefined ? first : `${first}; ${problem}`
+  // The check has said so already, as a rule.
+  const digest = /sha\d+:[\da-f]+$/.exec(problem ?? '')?.[0]
+  return problem === undefined || (digest !== undefined && first.includes(digest)) ? first : `${first}; ${problem}`
 }
 
 async function lookAtManifest(

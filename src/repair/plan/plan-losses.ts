@@ -158,7 +158,7 @@ class LossFinder {
       }
     } catch (error) {
       if (!isObjectFault(error)) throw error
-      charge(keyOf({mac: snapshot, type: BLOB_TYPES.snapshot}), snapshot, '/')
+      charge(keyOf({mac: snapshot, type: BLOB_TYPES.snapshot}), snapshot, '(all of it: its header cannot be read)')
     }
   }
 }

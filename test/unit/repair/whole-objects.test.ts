@@ -84,6 +84,17 @@ describe('repair of whole objects', function () {
     await repaired(rig)
   })
 
+  it('says of a snapshot whose header is lost that all of it is', async () => {
+    const rig = new RepairRig('plaintext')
+    const tag = rig.tagsOf('packfiles').find((one) => one.startsWith('packfiles-919bc513'))!
+    // The middle of this one is a snapshot's header.
+    rig.editBlob(rig.layerOf(tag), (bytes) => flipBit(bytes, 8 * Math.floor(bytes.length / 2)))
+    const {unfixable} = await rig.plan([])
+    expect(unfixable.map(({paths, snapshots}) => [snapshots.length, paths.map(({path}) => path)])).to.deep.equal([
+      [1, ['(all of it: its header cannot be read)']],
+    ])
+  })
+
   it('undoes what it has done', async () => {
     const rig = new RepairRig('plaintext')
     const [tag] = rig.tagsOf('packfiles')
