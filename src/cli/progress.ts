@@ -7,8 +7,11 @@ export interface Progress {
   /** Ends the display; what was shown is cleared. */
   stop(): void
   /** The latest state in a few words: `checked 1,200 of 9,804 objects`. */
-  update(text: string): void
+  update(text: ProgressText): void
 }
+
+/** What is said, or what finds it out: asked only when it is shown. */
+export type ProgressText = (() => string) | string
 
 export interface ProgressOptions {
   readonly clock?: Clock | undefined
@@ -44,7 +47,7 @@ function spinner(ora: Ora): Progress {
       ora.stop()
     },
     update(text) {
-      ora.text = text
+      ora.text = said(text)
     },
   }
 }
@@ -57,7 +60,11 @@ function plainLines(clock: Clock, interval: number, stream: NodeJS.WritableStrea
       const now = clock.now()
       if (now - last < interval) return
       last = now
-      stream.write(`${text}\n`)
+      stream.write(`${said(text)}\n`)
     },
   }
+}
+
+function said(text: ProgressText): string {
+  return typeof text === 'string' ? text : text()
 }

@@ -23,7 +23,7 @@ const MAX_STORED_BYTES = MAX_BLOB_BYTES + 16 * 1024 * 1024
 
 const READS_A_TURN = 256
 
-export interface OpenContentsOptions extends CallOptions, Pick<LoadStatesOptions, 'createIndex'> {
+export interface OpenContentsOptions extends CallOptions, Pick<LoadStatesOptions, 'createIndex' | 'keptBytes'> {
   /** Bytes of packfiles kept in memory. Default 128 MiB. */
   readonly cacheBytes?: number | undefined
   /** States read at the same time. Default 16. */
@@ -94,14 +94,14 @@ export class StoreContents {
    * @throws StoreFormatError | VersionError when its configuration is not sound, and what the registry throws
    */
   static async open(store: KlosetStore, options: OpenContentsOptions = {}): Promise<StoreContents> {
-    const {concurrency = DEFAULT_CONCURRENCY, createIndex, onState, secret, signal} = options
+    const {concurrency = DEFAULT_CONCURRENCY, createIndex, keptBytes, onState, secret, signal} = options
     const bytes = await store.getConfig({signal})
     const configuration = await openConfiguration(bytes, {secret: secret?.bytes})
     const codec = await createCodec(configuration, secret)
     const key = await macKeyOf(configuration, secret?.bytes)
     const hashers = new HasherPool(hashingOf(configuration), key)
     const hasher = await hashers.take()
-    const states = await loadStates(store, {codec, concurrency, createIndex, hashers, onState, signal})
+    const states = await loadStates(store, {codec, concurrency, createIndex, hashers, keptBytes, onState, signal})
     return new StoreContents(store, {codec, configuration, hasher, hashers}, states, options)
   }
 

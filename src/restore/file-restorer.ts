@@ -1,6 +1,6 @@
 import type {Stats} from 'node:fs'
 
-import {constants} from 'node:fs'
+import {constants, rmSync} from 'node:fs'
 import {link, open, symlink, unlink} from 'node:fs/promises'
 
 import type {Entry, FileObject} from '../kloset/snapshot/index.js'
@@ -10,6 +10,7 @@ import {AlreadyExistsError, StoreFormatError} from '../errors.js'
 import {nameToBytes} from '../kloset/snapshot/index.js'
 import {FileWriter} from './file-writer.js'
 import {type MetadataOptions, setFileMetadata, setLinkMetadata} from './metadata.js'
+import {SmallFiles, writeSmallFile} from './small-file.js'
 import {type Target} from './target.js'
 
 /** What to do where something is already: files that are what the snapshot has are always left. */
@@ -20,9 +21,12 @@ export type Outcome = 'kept' | 'restored' | 'unchanged'
 export interface FileRestorerOptions {
   readonly content: ContentReader
   readonly existing: ExistingPolicy
+  /** Files of so many bytes are written at once (`SmallFiles`). */
+  readonly maxSmallBytes?: number | undefined
   readonly metadata: MetadataOptions
   /** Told of every piece of content that was written, or found to be there. */
   readonly onBytes: (count: number) => void
+  readonly signal?: AbortSignal | undefined
   readonly target: Target
 }
 
@@ -31,9 +35,11 @@ const READ_BYTES = 1024 * 1024
 /** Restores what is not a folder, each whole or not at all. */
 export class FileRestorer {
   readonly #options: FileRestorerOptions
+  readonly #small: SmallFiles
 
   constructor(options: FileRestorerOptions) {
     this.#options = options
+    this.#small = new SmallFiles({maxBytes: options.maxSmallBytes, signal: options.signal})
   }
 
   /** @param object its content; none for a file that is empty. @throws what the store and the file system throw */
@@ -46,7 +52,8 @@ export class FileRestorer {
     }
 
     await target.folder(parentOf(path))
-    const there = await target.look(path)
+    const isSmall = this.#small.takes(object?.chunks.size ?? 0)
+    const there = isSmall ? await this.#small.run(() => target.lookNow(path)) : await target.look(path)
     if (there && (await this.#isSame(there, object, path))) {
       await this.#refresh(entry, path)
       this.#options.onBytes(there.size)
@@ -54,18 +61,7 @@ export class FileRestorer {
     }
 
     if (there && this.#isKept(there, path)) return 'kept'
-    const {handle, path: staged} = await target.stage()
-    try {
-      await target.run('write', path, async () => this.#write(handle, object))
-      await target.run('set the times of', path, async () => setFileMetadata(handle, entry, this.#options.metadata))
-    } catch (error) {
-      await handle.close().catch(() => {})
-      await unlink(staged).catch(() => {})
-      throw error
-    }
-
-    await handle.close()
-    await this.#place(staged, path)
+    await (isSmall ? this.#writeSmall(entry, object, path) : this.#writeLarge(entry, object, path))
     return 'restored'
   }
 
@@ -159,6 +155,42 @@ export class FileRestorer {
     }
 
     await writer.end()
+  }
+
+  /** Writes a file as its content comes. */
+  async #writeLarge(entry: Entry, object: FileObject | undefined, path: string): Promise<void> {
+    const {target} = this.#options
+    const {handle, path: staged} = await target.stage()
+    try {
+      await target.run('write', path, async () => this.#write(handle, object))
+      await target.run('set the times of', path, async () => setFileMetadata(handle, entry, this.#options.metadata))
+    } catch (error) {
+      await handle.close().catch(() => {})
+      await unlink(staged).catch(() => {})
+      throw error
+    }
+
+    await handle.close()
+    await this.#place(staged, path)
+  }
+
+  /** Writes a file when all of its content is there. */
+  async #writeSmall(entry: Entry, object: FileObject | undefined, path: string): Promise<void> {
+    const {content, metadata, onBytes, target} = this.#options
+    const parts: Buffer[] = []
+    if (object) for await (const chunk of content.content(object)) parts.push(chunk)
+    const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    await this.#small.run(() => {
+      const staged = target.stagePath()
+      target.runNow('write', path, () => writeSmallFile(staged, bytes, entry, metadata))
+      if (bytes.length > 0) onBytes(bytes.length)
+      try {
+        target.placeNow(staged, path)
+      } catch (error) {
+        rmSync(staged, {force: true})
+        throw error
+      }
+    })
   }
 }
 

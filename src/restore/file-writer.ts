@@ -21,27 +21,8 @@ export class FileWriter {
   }
 
   async write(bytes: Buffer): Promise<void> {
-    let start = 0
-    while (start < bytes.length) {
-      const end = this.#endOf(bytes, start, false)
-      if (end > start) await this.#put(bytes.subarray(start, end), this.#offset + start)
-      start = this.#endOf(bytes, end, true)
-    }
-
+    for (const {end, start} of dataRuns(bytes)) await this.#put(bytes.subarray(start, end), this.#offset + start)
     this.#offset += bytes.length
-  }
-
-  /** Where the run of blocks of zeros, or of others, that begins at `start` ends. */
-  #endOf(bytes: Buffer, start: number, zeros: boolean): number {
-    let at = start
-    while (at < bytes.length) {
-      const end = Math.min(at + BLOCK_BYTES, bytes.length)
-      const isZero = end - at === BLOCK_BYTES && bytes[at] === 0 && ZEROS.equals(bytes.subarray(at, end))
-      if (isZero !== zeros) return at
-      at = end
-    }
-
-    return at
   }
 
   async #put(bytes: Buffer, position: number): Promise<void> {
@@ -53,4 +34,27 @@ export class FileWriter {
 
     this.#written = position + bytes.length
   }
+}
+
+/** What is to be written of some bytes: blocks of zeros are left out. */
+export function* dataRuns(bytes: Buffer): Generator<{readonly end: number; readonly start: number}> {
+  let start = 0
+  while (start < bytes.length) {
+    const end = endOf(bytes, start, false)
+    if (end > start) yield {end, start}
+    start = endOf(bytes, end, true)
+  }
+}
+
+/** Where the run of blocks of zeros, or of others, that begins at `start` ends. */
+function endOf(bytes: Buffer, start: number, zeros: boolean): number {
+  let at = start
+  while (at < bytes.length) {
+    const end = Math.min(at + BLOCK_BYTES, bytes.length)
+    const isZero = end - at === BLOCK_BYTES && bytes[at] === 0 && ZEROS.equals(bytes.subarray(at, end))
+    if (isZero !== zeros) return at
+    at = end
+  }
+
+  return at
 }

@@ -19,7 +19,7 @@ export async function setFileMetadata(
   {owner, permissions}: MetadataOptions,
 ): Promise<void> {
   if (owner) await handle.chown(info.uid, info.gid)
-  await handle.chmod(permissions ? permissionsOfMode(info.mode) : plainMode(0o666))
+  await handle.chmod(modeOf(info.mode, {permissions}))
   const time = timeOf(info.modTime)
   await handle.utimes(time, time)
 }
@@ -43,6 +43,11 @@ export async function setLinkMetadata(path: Buffer | string, {info}: Entry, {own
   await lutimes(path, time, time)
 }
 
+/** The permissions of a file: those of a mode, or such as the process gives. */
+export function modeOf(mode: number, {permissions}: Pick<MetadataOptions, 'permissions'>): number {
+  return permissions ? permissionsOfMode(mode) : plainMode(0o666)
+}
+
 function plainMode(mode: number): number {
   // eslint-disable-next-line no-bitwise -- permissions are bits
   return mode & ~process.umask()
@@ -51,7 +56,7 @@ function plainMode(mode: number): number {
 /**
  * A time as the runtime takes it: it keeps microseconds, and cuts what it cannot hold. Before 1970 it keeps seconds.
  */
-function timeOf({nanoseconds, seconds}: Timestamp): Date | number {
+export function timeOf({nanoseconds, seconds}: Timestamp): Date | number {
   if (seconds < 0) return new Date(seconds * 1000)
   // Between two microseconds, so that a number just below does not lose one.
   return seconds + (Math.floor(nanoseconds / 1000) + 0.3) / 1e6

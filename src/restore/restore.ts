@@ -89,6 +89,8 @@ export interface RestoreParts extends RestoreOptions {
   readonly content: ContentReader
   /** Take it that the file system does not tell all names apart, without trying. */
   readonly folds?: boolean | undefined
+  /** Files of so many bytes are written at once (`SmallFiles`). */
+  readonly maxSmallBytes?: number | undefined
   /** Where a blob lies: files are restored in that order where it is known. */
   readonly placeOf?: PlaceOf | undefined
 }
@@ -252,12 +254,14 @@ export class Restore implements AsyncIterable<RestoreProblem> {
     const restorer = new FileRestorer({
       content,
       existing,
+      maxSmallBytes: this.#parts.maxSmallBytes,
       metadata: this.#metadata(),
       onBytes: (count) => {
         if (this.#stopped) throw new TypeError('the restore has ended')
         this.#counts.bytes += count
         this.#report()
       },
+      signal: this.#parts.signal,
       target,
     })
     try {

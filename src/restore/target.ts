@@ -1,6 +1,7 @@
 import type {Stats} from 'node:fs'
 
 import {LRUCache} from 'lru-cache'
+import {lstatSync, renameSync} from 'node:fs'
 import {chmod, lstat, mkdir, open, readlink, realpath, rename, rm, unlink} from 'node:fs/promises'
 
 import type {Entry} from '../kloset/snapshot/index.js'
@@ -104,6 +105,11 @@ export class Target {
     return this.#stat(this.onDisk(path))
   }
 
+  /** The same as `look`, at once. */
+  lookNow(path: string): Stats | undefined {
+    return this.#statNow(this.onDisk(path), path)
+  }
+
   /** Where a path lies on the disk, as bytes: names need not be UTF-8. */
   onDisk(path: string): Buffer {
     return Buffer.concat([Buffer.from(this.root === '' && path === '' ? '/' : this.root), nameToBytes(path)])
@@ -118,18 +124,36 @@ export class Target {
     await this.run('write', path, async () => rename(staged, disk))
   }
 
+  /** The same as `place`, at once. */
+  placeNow(staged: string, path: string): void {
+    const disk = this.onDisk(path)
+    this.#claim(path)
+    const there = this.#statNow(disk, path)
+    if (there && (!this.#replace || there.isDirectory())) throw inTheWay(path, there)
+    this.runNow('write', path, () => renameSync(staged, disk))
+  }
+
   /** Runs an operation of the file system on a path. @throws LocalIoError */
   async run<T>(doing: string, path: string, operation: () => Promise<T>): Promise<T> {
     return fileOperation(doing, `${this.root}${path}`, operation)
   }
 
+  /** The same, at once. */
+  runNow<T>(doing: string, path: string, operation: () => T): T {
+    try {
+      return operation()
+    } catch (error) {
+      throw localIoError(error, doing, `${this.root}${path}`)
+    }
+  }
+
   /** A new file, open for writing, of which nobody knows. */
   async stage() {
-    const path = `${this.#staging}/${++this.#staged}`
+    const path = this.stagePath()
     return {handle: await fileOperation('create', path, async () => open(path, 'wx', 0o600)), path}
   }
 
-  /** A path for something that is not opened: a link. */
+  /** A path for something that is not there yet. */
   stagePath(): string {
     return `${this.#staging}/${++this.#staged}`
   }
@@ -192,6 +216,10 @@ export class Target {
       if (errnoOf(error) === 'ENOENT') return undefined
       throw localIoError(error, 'look at', disk.toString())
     }
+  }
+
+  #statNow(disk: Buffer, path: string): Stats | undefined {
+    return this.runNow('look at', path, () => lstatSync(disk, {throwIfNoEntry: false}))
   }
 }
 

@@ -19,6 +19,8 @@ import {packfilesOfSnapshots} from './needed-packfiles.js'
 import {ReferenceAudit} from './reference-audit.js'
 import {referenceTo} from './references.js'
 
+const MIB = 1024 * 1024
+
 /** Findings held back until it is known what they cost; further ones are told without that. */
 const MAX_HELD = 10_000
 
@@ -150,8 +152,10 @@ export class StoreInside {
     const {concurrency, repository, secret, signal} = this.#options
     return StoreContents.open(new KlosetStore(repository), {
       ...options,
-      cacheBytes: 48 * 1024 * 1024,
+      cacheBytes: 48 * MIB,
       concurrency: Math.min(concurrency, 4),
+      // Packfiles may be in memory beside them.
+      keptBytes: 8 * MIB,
       secret,
       signal,
     }).catch((error: unknown): undefined => {

@@ -14,6 +14,9 @@ const OWN_BYTES = 8 * 1024 * 1024
 /** More threads than this have nothing to do: reading is slower. */
 const MAX_THREADS = 8
 
+/** Nearly all that a thread makes is gone at once: room for more of it only takes memory. */
+const YOUNG_MIB = 12
+
 interface Waiting {
   readonly reject: (error: Error) => void
   readonly resolve: (verdict: PackfileVerdict) => void
@@ -153,5 +156,6 @@ function startWorker({compression, encryption, hashing, key, secret}: JudgeKeys)
     key: Uint8Array.from(key),
     secret: secret && Uint8Array.from(secret),
   }
-  return new Worker(new URL('judge-worker.js', import.meta.url), {stderr: false, workerData})
+  const resourceLimits = {maxYoungGenerationSizeMb: YOUNG_MIB}
+  return new Worker(new URL('judge-worker.js', import.meta.url), {resourceLimits, stderr: false, workerData})
 }

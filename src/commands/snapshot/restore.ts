@@ -90,7 +90,7 @@ and extended attributes neither, since Node.js has no call for them: they are na
       const running = restore(contents, snapshot, {
         concurrency: flags.concurrency,
         existing: flags.overwrite ? 'overwrite' : flags['skip-existing'] ? 'keep' : 'refuse',
-        onProgress: ({bytes, done}) => progress.update(`restored ${humanCount(done)}, ${humanSize(bytes)}`),
+        onProgress: ({bytes, done}) => progress.update(() => `restored ${humanCount(done)}, ${humanSize(bytes)}`),
         owner,
         paths: args.path,
         permissions: !flags['skip-permissions'],

@@ -14,7 +14,7 @@ import {orderStates} from './order.js'
 import {readStateStream} from './read-state.js'
 import {StateIndex} from './state-index.js'
 
-/** States kept in memory, as they are stored, between the two times that they are gone through. */
+/** Of states that are kept in memory. */
 const KEPT_BYTES = 64 * 1024 * 1024
 
 export interface LoadStatesOptions extends CallOptions {
@@ -24,6 +24,11 @@ export interface LoadStatesOptions extends CallOptions {
   /** An empty index; asked again when what was read until then has to be given up. Default keeps everything. */
   readonly createIndex?: (() => StateIndex) | undefined
   readonly hashers: HasherPool
+  /**
+   * Bytes of states, as they are stored, kept in memory between the two times that they are gone through; others are
+   * read twice. Default 64 MiB.
+   */
+  readonly keptBytes?: number | undefined
   /** Told after every state that was read. */
   readonly onState?: ((done: number) => void) | undefined
 }
@@ -61,12 +66,13 @@ export async function loadStates(store: StateStore, options: LoadStatesOptions):
 }
 
 class Loader {
-  #budget = KEPT_BYTES
+  #budget: number
   readonly #options: LoadStatesOptions
   readonly #store: StateStore
   readonly #unreadable = new Map<Mac, unknown>()
 
   constructor(store: StateStore, options: LoadStatesOptions) {
+    this.#budget = options.keptBytes ?? KEPT_BYTES
     this.#options = options
     this.#store = store
   }

@@ -35,12 +35,17 @@ describe('progress', () => {
     const {stream, text} = pipe()
     const {clock, pass} = manualClock()
     const progress = await createProgress({clock, enabled: true, interval: 10, stream})
+    let asked = 0
     for (let second = 1; second <= 25; second++) {
       pass(1000)
-      progress.update(`at ${second}`)
+      progress.update(() => {
+        asked += 1
+        return `at ${second}`
+      })
     }
 
     expect(text()).to.equal('at 10\nat 20\n')
+    expect(asked, 'only for what is shown').to.equal(2)
   })
 
   it('is silent when switched off, whoever watches', async () => {
