@@ -18,7 +18,7 @@ import {findPeer, stopPeers} from '../test/helpers/peers.js'
 import {launchRegistry, PROGRAMS} from '../test/helpers/registries.js'
 import {type Contender, execute, sideBySide, table, warmUp} from './lib/measure.js'
 
-const [MIB = 32, PACKFILES = 8, SMALL = 2000, ROUNDS = 3, LIMIT = 30] = process.argv.slice(2).map(Number)
+const [MIB = 32, PACKFILES = 8, SMALL = 1000, ROUNDS = 3, LIMIT = 60] = process.argv.slice(2).map(Number)
 const LIMIT_MS = LIMIT * 1000
 const SMALL_BYTES = 16 * 1024
 const PARALLEL = 8
