@@ -1,5 +1,7 @@
 import type {FileHandle} from 'node:fs/promises'
 
+import {writeVector} from '../util/write-vector.js'
+
 /** Blocks of this many zeros are left out: the file system reads zeros where nothing was written. */
 const BLOCK_BYTES = 64 * 1024
 const ZEROS = Buffer.alloc(BLOCK_BYTES)
@@ -26,12 +28,7 @@ export class FileWriter {
   }
 
   async #put(bytes: Buffer, position: number): Promise<void> {
-    let done = 0
-    while (done < bytes.length) {
-      const {bytesWritten} = await this.#handle.write(bytes, done, bytes.length - done, position + done)
-      done += bytesWritten
-    }
-
+    await writeVector(this.#handle, [bytes], position)
     this.#written = position + bytes.length
   }
 }

@@ -119,8 +119,7 @@ export class Target {
   async place(staged: string, path: string): Promise<void> {
     const disk = this.onDisk(path)
     this.#claim(path)
-    const there = await this.#stat(disk)
-    if (there && (!this.#replace || there.isDirectory())) throw inTheWay(path, there)
+    this.#admit(path, await this.#stat(disk))
     await this.run('write', path, async () => rename(staged, disk))
   }
 
@@ -128,8 +127,7 @@ export class Target {
   placeNow(staged: string, path: string): void {
     const disk = this.onDisk(path)
     this.#claim(path)
-    const there = this.#statNow(disk, path)
-    if (there && (!this.#replace || there.isDirectory())) throw inTheWay(path, there)
+    this.#admit(path, this.#statNow(disk, path))
     this.runNow('write', path, () => renameSync(staged, disk))
   }
 
@@ -156,6 +154,11 @@ export class Target {
   /** A path for something that is not there yet. */
   stagePath(): string {
     return `${this.#staging}/${++this.#staged}`
+  }
+
+  /** @throws AlreadyExistsError when what is there has to stay */
+  #admit(path: string, there: Stats | undefined): void {
+    if (there && (!this.#replace || there.isDirectory())) throw inTheWay(path, there)
   }
 
   /** @throws AlreadyExistsError when another path of the snapshot has its place */

@@ -1,13 +1,12 @@
-import {createHash, randomBytes} from 'node:crypto'
+import {createHash} from 'node:crypto'
 import {type FileHandle, open, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
-import {join} from 'node:path'
 import {Readable} from 'node:stream'
 
 import {LocalIoError} from '../errors.js'
 import {throwIfAborted} from './abort.js'
 import {type ContentSource, readableOf} from './content-source.js'
-import {localIoError} from './fs-error.js'
+import {temporaryFileError, temporaryPath} from './temporary-file.js'
 
 const READ_BYTES = 256 * 1024
 
@@ -152,9 +151,9 @@ class SpoolFile {
   }
 
   static async create(dir: string): Promise<SpoolFile> {
-    const path = join(dir, `kloset-oci-${randomBytes(8).toString('hex')}.spool`)
+    const path = temporaryPath(dir, 'spool')
     const handle = await open(path, 'wx+', 0o600).catch((error: unknown) => {
-      throw spoolError(error, dir)
+      throw temporaryFileError(error, dir)
     })
     const unlinked = await rm(path).then(
       () => true,
@@ -172,14 +171,9 @@ class SpoolFile {
     try {
       await this.handle.writeFile(bytes)
     } catch (error) {
-      throw spoolError(error, this.#dir)
+      throw temporaryFileError(error, this.#dir)
     }
   }
-}
-
-/** The file has no name by then: the folder is what can be helped. */
-function spoolError(error: unknown, dir: string): Error {
-  return localIoError(error, 'write a temporary file in', dir, ['Or set TMPDIR to a folder that has room for it.'])
 }
 
 function sourceOf(size: number, read: (start: number, end: number) => AsyncIterable<Buffer> | Iterable<Buffer>) {

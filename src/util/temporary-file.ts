@@ -72,16 +72,23 @@ export class TemporaryFile {
         done += writeSync(this.#file.descriptor, bytes, done, bytes.length - done, at + done)
       }
     } catch (error) {
-      // The file has no name by then: the folder is what can be helped.
-      throw localIoError(error, 'write a temporary file in', this.#dir, [
-        'Or set TMPDIR to a folder that has room for it.',
-      ])
+      throw temporaryFileError(error, this.#dir)
     }
   }
 }
 
+/** A path that nobody has, for a file that is to have no name for long. */
+export function temporaryPath(dir: string, suffix: string): string {
+  return join(dir, `kloset-oci-${randomBytes(8).toString('hex')}.${suffix}`)
+}
+
+/** A temporary file could not be written. It has no name by then: the folder is what can be helped. */
+export function temporaryFileError(error: unknown, dir: string): Error {
+  return localIoError(error, 'write a temporary file in', dir, ['Or set TMPDIR to a folder that has room for it.'])
+}
+
 function create(dir: string, suffix: string): {descriptor: number; path: string | undefined} {
-  const path = join(dir, `kloset-oci-${randomBytes(8).toString('hex')}.${suffix}`)
+  const path = temporaryPath(dir, suffix)
   const descriptor = openSync(path, 'wx+', 0o600)
   try {
     rmSync(path)

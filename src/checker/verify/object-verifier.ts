@@ -17,18 +17,10 @@ import {StateNotes} from '../state-book.js'
 import {changed} from './changed.js'
 import {type Judges, ThreadLostError} from './judges.js'
 import {verifyLarge} from './large-packfile.js'
+import {NO_VERDICT} from './packfile-judge.js'
 
 /** Packfiles up to this size are taken into memory, a large one alone; kloset's have 64 MiB unless told otherwise. */
 const MAX_IN_MEMORY = 1024 * 1024 * 1024
-
-/** Of a packfile that could not be judged. */
-const NO_VERDICT = {
-  blobs: 0,
-  isMapped: true,
-  lost: new Uint8Array(0),
-  references: new Uint8Array(0),
-  snapshots: [],
-} as const
 
 interface Blob {
   readonly digest: Digest

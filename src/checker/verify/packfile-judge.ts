@@ -66,7 +66,9 @@ export interface PackfileVerdict {
 }
 
 const NONE = new Uint8Array(0)
-const NOTHING = {blobs: 0, isMapped: true, lost: NONE, references: NONE, snapshots: []} as const
+
+/** Of a packfile that nobody has looked into. */
+export const NO_VERDICT = {blobs: 0, isMapped: true, lost: NONE, references: NONE, snapshots: []} as const
 
 /** Judges packfiles that lie in memory. Only computing: it runs on any thread, one packfile at a time. */
 export class PackfileJudge {
@@ -89,10 +91,10 @@ export class PackfileJudge {
     const wrong = task.intact ? this.#envelope(task, details) : []
     const isSound = task.intact && wrong.length === 0
     if (wrong.some(({kind}) => kind === 'name-mismatch' || kind === 'type-mismatch' || kind === 'unknown-version')) {
-      return {...NOTHING, findings: wrong, isMapped: false}
+      return {...NO_VERDICT, findings: wrong, isMapped: false}
     }
 
-    if (isSound && !task.data) return {...NOTHING, ...(await this.#indexOnly(task, details))}
+    if (isSound && !task.data) return {...NO_VERDICT, ...(await this.#indexOnly(task, details))}
     return this.#contents(task, wrong, details)
   }
 
@@ -134,7 +136,7 @@ export class PackfileJudge {
     if ('kind' in index && isSound) findings.push(index)
     // A blob's record is made when its turn comes: a packfile may have some hundred thousand.
     const placed = 'kind' in index ? task.placed && new PackfileRecords(bufferOf(task.placed)) : index.blobs
-    if (!placed) return {...NOTHING, findings, isMapped: false}
+    if (!placed) return {...NO_VERDICT, findings, isMapped: false}
     const lost = new ReferenceList()
     const list = new ReferenceList()
     const snapshots: Mac[] = []
