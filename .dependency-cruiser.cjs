@@ -3,7 +3,9 @@
  * commands -> base-command -> cli -> repair -> checker, transfer, restore, server, plugin -> kloset -> registry -> util, errors.
  */
 const above = {
+  'base-command': ['commands'],
   checker: ['repair', 'transfer', 'server', 'plugin'],
+  cli: ['commands', 'base-command'],
   kloset: ['checker', 'transfer', 'repair', 'restore', 'server', 'plugin'],
   plugin: ['checker', 'transfer', 'repair', 'server'],
   registry: ['kloset', 'checker', 'transfer', 'repair', 'restore', 'server', 'plugin'],
@@ -13,7 +15,9 @@ const above = {
   transfer: ['checker', 'repair', 'restore', 'server', 'plugin'],
 }
 
-const terminal = '^src/(commands/|cli/|base-command/|index)'
+const terminal = ['commands', 'cli', 'base-command']
+
+const inside = (layers) => `^src/(${layers.join('|')})/`
 
 module.exports = {
   forbidden: [
@@ -28,20 +32,8 @@ module.exports = {
       from: {path: `^src/${layer}/`},
       name: `${layer}-looks-down`,
       severity: 'error',
-      to: {path: `^src/(${higher.join('|')})/|${terminal}`},
+      to: {path: `${inside(terminal.includes(layer) ? higher : [...higher, ...terminal])}|^src/index`},
     })),
-    {
-      from: {path: '^src/cli/'},
-      name: 'cli-looks-down',
-      severity: 'error',
-      to: {path: '^src/(commands|base-command)/'},
-    },
-    {
-      from: {path: '^src/base-command/'},
-      name: 'base-command-looks-down',
-      severity: 'error',
-      to: {path: '^src/commands/'},
-    },
     {
       from: {path: '^src/', pathNot: '^src/registry/transport/'},
       name: 'axios-only-in-transport',
@@ -49,7 +41,7 @@ module.exports = {
       to: {path: 'node_modules/axios'},
     },
     {
-      from: {path: '^src/', pathNot: '^src/(commands/|cli/|base-command/)'},
+      from: {path: '^src/', pathNot: inside(terminal)},
       name: 'terminal-packages-only-on-top',
       severity: 'error',
       to: {path: 'node_modules/(@oclif/core|ora|chalk)/'},
@@ -58,7 +50,7 @@ module.exports = {
       from: {path: '^src/index'},
       name: 'library-has-no-terminal',
       severity: 'error',
-      to: {path: '^src/(commands/|cli/|base-command/)'},
+      to: {path: inside(terminal)},
     },
     {
       comment: 'kloset and above see interfaces; which backend serves them is decided in registry/open.ts',

@@ -22,6 +22,7 @@ import {createHasher} from '../../src/kloset/hashing.js'
 import {macToBytes} from '../../src/kloset/mac.js'
 import {readObjectManifest} from '../../src/kloset/object-manifest.js'
 import {PackfileWriter} from '../../src/kloset/packfile-writer.js'
+import {tagOf} from '../../src/kloset/resource.js'
 import {encodeState, LocationEntry, STATE_VERSION, type WritableEntry} from '../../src/kloset/state.js'
 import {timestampFromMillis} from '../../src/kloset/timestamp.js'
 import {makeVersion} from '../../src/kloset/version.js'
@@ -60,7 +61,7 @@ export async function writeBlobStore({damage, layout, millions}: BlobStoreOption
   if (damage) {
     for (const [number, packfile] of writer.packfiles.entries()) {
       if (number % DAMAGE_EVERY !== 1 || number === writer.packfiles.length - 1) continue
-      const tag = `packfiles-${packfile}`
+      const tag = tagOf('packfile', packfile)
       const {layer} = readObjectManifest(await repository.manifests.get(tag), tag)
       wound(join(layout, 'blobs', layer.replace(':', '/')), Math.floor(number / DAMAGE_EVERY))
     }

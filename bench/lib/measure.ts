@@ -1,6 +1,8 @@
 import {spawn} from 'node:child_process'
 import {performance} from 'node:perf_hooks'
 
+import {markdownTable, median} from './report.js'
+
 /** One contender: what it is called and how one run of it goes. */
 export interface Contender {
   readonly name: string
@@ -56,18 +58,20 @@ export async function sideBySide(
     }
   }
 
-  return [...seconds].map(([name, taken]) => {
-    const sorted = taken.toSorted((a, b) => a - b)
-    return {best: sorted[0] ?? 0, median: sorted[Math.floor(sorted.length / 2)] ?? 0, name, seconds: taken}
-  })
+  return [...seconds].map(([name, taken]) => ({
+    best: Math.min(...taken),
+    median: median(taken),
+    name,
+    seconds: taken,
+  }))
 }
 
 /** A Markdown table; `unit` bytes of work turn the median into MiB/s; ratios are against the first row. */
 export function table(title: string, timings: readonly Timing[], bytes?: number): string {
   const base = timings[0]?.median ?? 1
-  const rows = timings.map(({best, median, name}) => {
-    const rate = bytes === undefined ? [] : [`${(bytes / median / 1024 / 1024).toFixed(0)} MiB/s`]
-    return `| ${[name, `${median.toFixed(3)} s`, `${best.toFixed(3)} s`, ...rate, `${(median / base).toFixed(2)}x`].join(' | ')} |`
+  const rows = timings.map(({best, median: middle, name}) => {
+    const rate = bytes === undefined ? [] : [`${(bytes / middle / 1024 / 1024).toFixed(0)} MiB/s`]
+    return [name, `${middle.toFixed(3)} s`, `${best.toFixed(3)} s`, ...rate, `${(middle / base).toFixed(2)}x`]
   })
   const heads = [
     title,
@@ -76,7 +80,7 @@ export function table(title: string, timings: readonly Timing[], bytes?: number)
     ...(bytes === undefined ? [] : ['throughput']),
     `time against ${timings[0]?.name ?? ''}`,
   ]
-  return [`| ${heads.join(' | ')} |`, `|${heads.map(() => '---|').join('')}`, ...rows].join('\n')
+  return markdownTable(heads, rows)
 }
 
 /**
