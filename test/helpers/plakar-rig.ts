@@ -5,7 +5,16 @@ import {lstatSync, readdirSync, readFileSync, readlinkSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout as delay} from 'node:timers/promises'
 
-import {findOfficialPlugin, findPlakar, type Plakar, type PlakarResult, startPlakar, strayPluginsOf} from './plakar.js'
+import {
+  findOfficialPlugin,
+  findPlakar,
+  type Plakar,
+  plakarLike,
+  type PlakarResult,
+  type PlakarRunOptions,
+  startPlakar,
+  strayPluginsOf,
+} from './plakar.js'
 import {pluginPackage} from './plugin-package.js'
 
 /** How long a plugin may take to end after plakar has. */
@@ -40,6 +49,13 @@ export async function plakarWith(program: string, plugin?: string): Promise<Plak
   return new PlakarUser(plakar)
 }
 
+/** A new home with what is installed in another one, and no cache. `stopPlakars` ends it. */
+export function plakarLikeThat(program: string, other: PlakarUser): PlakarUser {
+  const plakar = plakarLike(program, other)
+  started.push(plakar)
+  return new PlakarUser(plakar)
+}
+
 /** For `afterEach`. */
 export async function stopPlakars(): Promise<void> {
   for (const plakar of started.splice(0)) await plakar.close()
@@ -47,6 +63,8 @@ export async function stopPlakars(): Promise<void> {
 
 /** Commands of plakar that have to work, and leave no plugin behind. */
 export class PlakarUser {
+  /** Besides what every plakar has. */
+  env: NodeJS.ProcessEnv = {}
   readonly home: string
   /** Of encrypted stores. */
   passphrase: string | undefined
@@ -72,8 +90,19 @@ export class PlakarUser {
     expect(stdout + stderr).to.match(/check completed without errors/)
   }
 
+  /** Ends this plakar and removes its home. */
+  async close(): Promise<void> {
+    started.splice(started.indexOf(this.#plakar), 1)
+    await this.#plakar.close()
+  }
+
   async create(location: string): Promise<void> {
     await this.ok('at', location, 'create', ...(this.passphrase === undefined ? ['-plaintext'] : []))
+  }
+
+  /** Ends everything at once, as a machine that loses its power does. */
+  kill(): void {
+    this.#plakar.kill()
   }
 
   async ok(...args: string[]): Promise<PlakarResult> {
@@ -90,7 +119,11 @@ export class PlakarUser {
   }
 
   async run(...args: string[]): Promise<PlakarResult> {
-    const result = await this.#plakar.run(args, {passphrase: this.passphrase})
+    return this.runWith({}, ...args)
+  }
+
+  async runWith(options: PlakarRunOptions, ...args: string[]): Promise<PlakarResult> {
+    const result = await this.#plakar.run(args, {env: this.env, passphrase: this.passphrase, ...options})
     await this.#expectNoStrays(args)
     return result
   }

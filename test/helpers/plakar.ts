@@ -1,6 +1,7 @@
 import {spawn} from 'node:child_process'
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -24,15 +25,21 @@ export interface PlakarResult {
 
 /** plakar with a home folder of its own, one storage plugin, and no trace left behind. */
 export interface PlakarRunOptions {
+  /** Besides HOME, PATH and TMPDIR. */
+  readonly env?: NodeJS.ProcessEnv | undefined
   /** Milliseconds after which it is killed; by default as any process of a test. */
   readonly limitMs?: number | undefined
   readonly passphrase?: string | undefined
+  /** Kills it, as SIGKILL does: at once. What it has started is not told. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Plakar {
   /** Ends plakar's background process and removes the home folder. */
   close(): Promise<void>
   readonly home: string
+  /** Ends everything of this home at once, as a machine that loses its power does. The folder stays. */
+  kill(): void
   /** Runs a command to its end, whatever its status. */
   run(args: readonly string[], options?: PlakarRunOptions): Promise<PlakarResult>
 }
@@ -108,32 +115,73 @@ function isPlakar(pid: number): boolean {
  * socket's path may have no more than 107 bytes.
  */
 export async function startPlakar(program: string, plugin?: string): Promise<Plakar> {
+  const home = newHome()
+  const plakar = plakarIn(program, home)
+  try {
+    // Alone, as a command of its own: it notes the wish and ends.
+    await plakar.run(['-disable-security-check'])
+    if (plugin) {
+      const added = await plakar.run(['pkg', 'add', namedAsPackage(plugin, home)])
+      if (added.status !== 0) throw new Error(`plakar pkg add failed: ${added.stdout}${added.stderr}`)
+    }
+  } catch (error) {
+    await plakar.close()
+    throw error
+  }
+
+  return plakar
+}
+
+/** A new home with what is installed and configured in another one, and nothing of what that one knows of stores. */
+export function plakarLike(program: string, {home: other}: Pick<Plakar, 'home'>): Plakar {
+  const home = newHome()
+  const left = new Set([
+    join(other, 't'),
+    ...['2.0.0', 'cached.sock'].map((name) => join(other, '.cache/plakar', name)),
+  ])
+  cpSync(other, home, {filter: (source) => !left.has(source), recursive: true})
+  return plakarIn(program, home)
+}
+
+function newHome(): string {
   const home = mkdtempSync(join(tmpdir(), 'kp-'))
-  const env: NodeJS.ProcessEnv = {HOME: home, PATH: process.env['PATH'], TMPDIR: join(home, 't')}
   mkdirSync(join(home, 't'))
+  return home
+}
 
-  const plakar: Plakar = {
-    async close() {
-      for (const pid of processesOf(home)) {
-        try {
-          process.kill(pid, 'SIGKILL')
-        } catch {
-          // It left by itself.
-        }
+function plakarIn(program: string, home: string): Plakar {
+  const env: NodeJS.ProcessEnv = {HOME: home, PATH: process.env['PATH'], TMPDIR: join(home, 't')}
+  const kill = (): void => {
+    for (const pid of processesOf(home)) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It left by itself.
       }
+    }
+  }
 
+  return {
+    async close() {
+      kill()
       rmSync(home, {force: true, maxRetries: 5, recursive: true})
     },
     home,
+    kill,
     async run(args, options = {}) {
       const child = watched(
         spawn(program, [...args], {
           cwd: home,
-          env: {...env, ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase})},
+          env: {
+            ...env,
+            ...options.env,
+            ...(options.passphrase !== undefined && {PLAKAR_PASSPHRASE: options.passphrase}),
+          },
           stdio: ['ignore', 'pipe', 'pipe'],
         }),
         options.limitMs,
       )
+      options.signal?.addEventListener('abort', () => child.kill('SIGKILL'))
       const stdout: Buffer[] = []
       const stderr: Buffer[] = []
       child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
@@ -149,18 +197,4 @@ export async function startPlakar(program: string, plugin?: string): Promise<Pla
       }
     },
   }
-
-  try {
-    // Alone, as a command of its own: it notes the wish and ends.
-    await plakar.run(['-disable-security-check'])
-    if (plugin) {
-      const added = await plakar.run(['pkg', 'add', namedAsPackage(plugin, home)])
-      if (added.status !== 0) throw new Error(`plakar pkg add failed: ${added.stdout}${added.stderr}`)
-    }
-  } catch (error) {
-    await plakar.close()
-    throw error
-  }
-
-  return plakar
 }

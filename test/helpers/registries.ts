@@ -1,6 +1,6 @@
 import type {Context} from 'mocha'
 
-import {mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
+import {cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {PROGRAM} from './cli.js'
@@ -108,6 +108,13 @@ export async function startDistribution(
     ready: /listening on 127\.0\.0\.1:(\d+)/,
   })
   return {host: `127.0.0.1:${port}`}
+}
+
+/** A copy of a repository under another name, made in a registry's storage. */
+export function copyRepository({kind, storage}: RunningRegistry, from: string, to: string): void {
+  if (kind === 'crane') throw new Error('its manifests are in memory')
+  const root = kind.startsWith('registry') ? join(storage, 'docker/registry/v2/repositories') : storage
+  cpSync(join(root, from), join(root, to), {recursive: true})
 }
 
 export interface Target {

@@ -4,28 +4,30 @@ import {buffer} from 'node:stream/consumers'
 
 import {type Life} from './life.js'
 
+/** What a proxy asks of a life. */
+export type Steps = Pick<Life, 'onEnd' | 'step'>
+
 /**
  * A registry as a mortal process sees it: each request is a step of its life. Once that is over every connection
  * breaks and no request gets through any more; the registry behind lives on. Works in front of any registry.
  */
 export class MortalProxy {
   readonly #agent = new http.Agent({keepAlive: true})
-  readonly #life: Life
+  #life!: Steps
   readonly #server: http.Server
   readonly #target: {readonly host: string; readonly port: number}
 
-  private constructor(target: string, life: Life) {
+  private constructor(target: string, life: Steps) {
     const [host = '', port = ''] = target.split(':')
     this.#target = {host, port: Number(port)}
-    this.#life = life
     this.#server = http.createServer((request, response) => {
       this.#forward(request, response).catch(() => request.socket.destroy())
     })
-    life.onEnd(() => this.#server.closeAllConnections())
+    this.begin(life)
   }
 
   /** @param target `host:port` of the registry */
-  static async start(target: string, life: Life): Promise<MortalProxy> {
+  static async start(target: string, life: Steps): Promise<MortalProxy> {
     const proxy = new MortalProxy(target, life)
     await new Promise<void>((resolve) => {
       proxy.#server.listen(0, '127.0.0.1', resolve)
@@ -36,6 +38,12 @@ export class MortalProxy {
   /** `host:port` to use in the registry's place. */
   get host(): string {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Begins another life: requests get through again. */
+  begin(life: Steps): void {
+    this.#life = life
+    life.onEnd(() => this.#server.closeAllConnections())
   }
 
   async close(): Promise<void> {

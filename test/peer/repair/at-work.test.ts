@@ -9,9 +9,11 @@ import {storeKeys} from '../../../src/repair/store-keys.js'
 import {StoreLock} from '../../../src/repair/store-lock.js'
 import {cli} from '../../helpers/cli.js'
 import {scratchDir} from '../../helpers/hooks.js'
+import {MortalProxy, type Steps} from '../../helpers/kill/proxy.js'
 import {stopPeers} from '../../helpers/peers.js'
 import {needPlakar, type PlakarUser, plakarWithOurs, stopPlakars} from '../../helpers/plakar-rig.js'
 import {type RegistryKind, startRegistry} from '../../helpers/registries.js'
+import {listed} from '../../helpers/registry-objects.js'
 
 const MIB = 2 ** 20
 
@@ -26,14 +28,62 @@ async function locksOf(location: string): Promise<number> {
   return (await cli(['locks', 'ls', location, '--json'])).json<{locks: unknown[]}>().locks.length
 }
 
+async function tagsOf(location: string, prefix: string): Promise<string[]> {
+  const repository = await openRepository(location)
+  try {
+    const tags = await listed(repository.tags())
+    return tags.filter((tag) => tag.startsWith(prefix))
+  } finally {
+    await repository.close()
+  }
+}
+
 /** Waits until somebody has the store. */
 async function untilLocked(location: string): Promise<void> {
   for (let tries = 0; tries < 200; tries++) if ((await locksOf(location)) > 0) return
   throw new Error('nobody has locked the store')
 }
 
-/** A store with a backup in it, whose state has lost its tag since, and a plan that heals that from a mirror. */
-async function damagedStore(plakar: PlakarUser, location: string) {
+/** What a proxy goes by that lets requests through until something is so, and then holds all of them back. */
+class Gate implements Steps {
+  readonly closed: Promise<void>
+  open!: () => void
+  #asked = false
+  #close!: () => void
+  readonly #opened: Promise<void>
+  #when: (() => Promise<boolean>) | undefined
+
+  constructor() {
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve
+    })
+    this.#opened = new Promise((resolve) => {
+      this.open = resolve
+    })
+  }
+
+  closesWhen(when: () => Promise<boolean>): void {
+    this.#when = when
+  }
+
+  onEnd(): void {}
+
+  async step<T>(request: () => Promise<T>): Promise<T> {
+    if (this.#asked || (await this.#when?.())) {
+      this.#asked = true
+      this.#close()
+      await this.#opened
+    }
+
+    return request()
+  }
+}
+
+/**
+ * A store with a backup in it, whose state has lost its tag since, and a plan that heals that from a mirror.
+ * @param named what the plan calls the store
+ */
+async function damagedStore(plakar: PlakarUser, location: string, named = location) {
   await plakar.create(location)
   const source = folderOf(2)
   const snapshot = await plakar.backup(location, source)
@@ -41,13 +91,13 @@ async function damagedStore(plakar: PlakarUser, location: string) {
   expect((await cli(['copy', location, mirror])).status).to.equal(0)
   const repository = await openRepository(location)
   try {
-    for await (const tag of repository.tags()) if (tag.startsWith('state-')) await repository.manifests.untag(tag)
+    for (const tag of await tagsOf(location, 'state-')) await repository.manifests.untag(tag)
   } finally {
     await repository.close()
   }
 
   const plan = join(scratchDir('plan'), 'plan.json')
-  const planned = await cli(['repair', 'plan', location, '--from', mirror, '-o', plan])
+  const planned = await cli(['repair', 'plan', named, '--from', mirror, '-o', plan])
   expect(planned.status, planned.stderr).to.equal(0)
   return {plan, snapshot, source}
 }
@@ -91,7 +141,41 @@ describe('a repair and a plakar at work', function () {
     })
   }
 
-  it('during a repair a backup is refused, and works afterwards', async function () {
+  for (const kind of ['registry2', 'serve'] as const satisfies RegistryKind[]) {
+    it(`${kind}: a backup that begins while a repair is at work is refused, and neither loses anything`, async function () {
+      const plakar = await plakarWithOurs(needPlakar(this))
+      const {host} = await startRegistry(this, kind)
+      const [direct, gate] = [`oci://${host}/org/store`, new Gate()]
+      const proxy = await MortalProxy.start(host, gate)
+      try {
+        const {plan, snapshot, source} = await damagedStore(plakar, direct, `oci://${proxy.host}/org/store`)
+        gate.closesWhen(async () => (await tagsOf(direct, 'locks-')).length > 0)
+        const applied = cli(['repair', 'apply', plan, '--yes', '--json'])
+        await gate.closed
+        // The lock is there, and nothing is healed yet.
+        expect(await tagsOf(direct, 'state-')).to.deep.equal([])
+        const another = folderOf(1)
+        const refused = await plakar.run('at', direct, 'backup', another)
+        expect(refused.stdout + refused.stderr).to.match(/locked/)
+        gate.open()
+        const {status, stderr, stdout} = await applied
+        expect(status, stderr + stdout).to.equal(0)
+        expect(await locksOf(direct)).to.equal(0)
+
+        expect(await plakar.snapshots(direct)).to.deep.equal([snapshot])
+        const made = await plakar.backup(direct, another)
+        await plakar.check(direct)
+        await plakar.restore(direct, snapshot, source)
+        await plakar.restore(direct, made, another)
+        expect((await cli(['verify', direct, '--tier', 'data'])).status).to.equal(0)
+      } finally {
+        gate.open()
+        await proxy.close()
+      }
+    })
+  }
+
+  it('under an exclusive lock of ours a backup is refused, and works afterwards', async function () {
     const plakar = await plakarWithOurs(needPlakar(this))
     const {host} = await startRegistry(this, 'registry2')
     const location = `oci://${host}/org/store`
