@@ -17,6 +17,8 @@ export interface PluginPackResult {
   readonly package?: string
   readonly plakar?: string
   readonly platform: string
+  /** Of a program for macOS: whether it is signed. */
+  readonly signed?: boolean
   readonly version: string
 }
 
@@ -93,7 +95,14 @@ inside, for machines without it: for this platform, or for another one with --pl
     })
     const {files, ...rest} = result
     for (const {bytes, path} of files) this.print(`wrote  ${humanSize(bytes).padStart(9)}  ${path}`)
-    if (result.package === undefined) {
+    if (result.signed === false) {
+      const remake = [
+        ['codesign', '--sign', '-', result.executable],
+        ['plakar', 'pkg', 'create', result.manifest, version],
+      ]
+      const commands = remake.map(([program = '', ...args]) => `\`${shellCommand(program, ...args)}\``)
+      this.note(`the program is not signed, and only a Mac can do that: there ${commands.join(', then ')}`)
+    } else if (result.package === undefined) {
       const command = shellCommand('plakar', 'pkg', 'create', result.manifest, version)
       this.note(
         `plakar is not on PATH, so the package was not made: name it with --plakar, or run \`${command}\` where it is`,

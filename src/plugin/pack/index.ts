@@ -6,6 +6,7 @@ import {findBundle} from './bundle.js'
 import {type PackageFiles, writeScriptPackage, writeStandalonePackage} from './package-files.js'
 import {createPlakarPackage, findPlakar} from './plakar.js'
 import {parsePlatform, type Platform, platformName, thisPlatform} from './platform.js'
+import {canSign} from './standalone.js'
 
 export interface PackOptions {
   readonly dir: string
@@ -34,6 +35,8 @@ export interface Packed {
   readonly package?: string
   readonly plakar?: string
   readonly platform: string
+  /** Of a program for macOS: whether it is signed, ad hoc. Only a Mac can. */
+  readonly signed?: boolean
   readonly version: string
 }
 
@@ -75,6 +78,7 @@ export async function packPlugin(options: PackOptions): Promise<Packed> {
     ...(made !== undefined && {package: made}),
     ...(plakar !== undefined && {plakar}),
     platform: platformName(platform),
+    ...(standalone && platform.os === 'darwin' && {signed: canSign(platform)}),
     version,
   }
 }

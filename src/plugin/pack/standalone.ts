@@ -49,6 +49,7 @@ export async function writeStandalone({node, platform, script, signal, target}: 
     await run(process.execPath, [postject, target, RESOURCE, blob, '--sentinel-fuse', FUSE, ...segment], {
       ...(signal && {signal}),
     })
+    await expectInside(target, blob)
     if (platform.os === 'darwin') await sign(target, 'add')
   } catch (error) {
     await rm(target, {force: true})
@@ -79,6 +80,15 @@ async function prepare(dir: string, script: string, useCodeCache: boolean, signa
   await writeFile(config, JSON.stringify({disableExperimentalSEAWarning: true, main: script, output, useCodeCache}))
   await run(process.execPath, ['--experimental-sea-config', config], {cwd: dir, ...(signal && {signal})})
   return output
+}
+
+/** Where it finds no place for the script, postject leaves a program without it, and says nothing. */
+async function expectInside(target: string, blob: string): Promise<void> {
+  const [program, script] = await Promise.all([readFile(target), readFile(blob)])
+  if (program.includes(`${FUSE}:1`) && program.includes(script)) return
+  throw new KlosetOciError('IO', `${target}: postject found no place for the script in that Node`, {
+    suggestions: ['Take the node of the archive that nodejs.org offers for the platform, with --node'],
+  })
 }
 
 const MACHINES: Readonly<Record<string, Platform>> = {
@@ -124,7 +134,12 @@ function machineOf(program: Buffer): string | undefined {
   return undefined
 }
 
-/** macOS runs no changed program whose signature is still the old one; on arm64 none without any. */
+/** Whether programs for that platform are signed here: macOS on arm64 runs none without a signature. */
+export function canSign({os}: Platform): boolean {
+  return os !== 'darwin' || process.platform === 'darwin'
+}
+
+/** Ad hoc. What postject makes has none, and the signature of the Node that it is made of says nothing of it. */
 async function sign(target: string, step: 'add' | 'remove'): Promise<void> {
   if (process.platform !== 'darwin') return
   await run('codesign', step === 'add' ? ['--sign', '-', target] : ['--remove-signature', target])
