@@ -57,7 +57,7 @@ export async function diagnose(patient: Patient, options: HealOptions): Promise<
   }
 
   const found = await findCopy({...patient, digest: manifest.layer}, options)
-  if (!found) return {kind: 'lost', layer: manifest.layer, reason: reasonOf(patient, own?.problem)}
+  if (!found) return {kind: 'lost', layer: manifest.layer, reason: reasonOf(patient, own)}
   const {copy, origin} = found
   const {isStored, reuse} = await reuseOf(patient, copy, manifest.layer, options)
   if (reuse) return {action: reuse, copy, kind: 'heal'}
@@ -104,11 +104,13 @@ function holdsAnother({findings, resource}: Patient): boolean {
   )
 }
 
-function reasonOf({findings}: Patient, problem?: string): string {
-  const first = findings[0]?.message ?? 'it is damaged'
+function reasonOf({findings}: Patient, own?: Content): string {
+  const [first] = findings
+  const said = first?.message ?? 'it is damaged'
+  const problem = own?.problem
   // The check has said so already, as a rule.
-  const digest = /sha\d+:[\da-f]+$/.exec(problem ?? '')?.[0]
-  return problem === undefined || (digest !== undefined && first.includes(digest)) ? first : `${first}; ${problem}`
+  const isSaid = first?.kind === 'digest-mismatch' && first.found !== undefined && first.found === own?.found
+  return problem === undefined || isSaid ? said : `${said}; ${problem}`
 }
 
 async function lookAtManifest(
@@ -141,6 +143,8 @@ async function lookAtManifest(
 
 interface Content {
   readonly copy: SoundCopy
+  /** The digest that the bytes have, when it is not the one that they lie under. */
+  readonly found?: Digest
   readonly isSound: boolean
   readonly problem: string | undefined
 }
@@ -151,14 +155,16 @@ async function lookAtContent(
   digest: Digest,
   {keys, onBytes, repository, signal}: HealOptions,
 ): Promise<Content | undefined> {
-  const found = await openUnchecked(repository, digest, signal)
-  if (!found) return undefined
-  const judged = await judgeObject(name, found.stream, {keys, size: found.size})
+  const opened = await openUnchecked(repository, digest, signal)
+  if (!opened) return undefined
+  const judged = await judgeObject(name, opened.stream, {keys, size: opened.size})
   onBytes?.(judged.size)
-  const problem = judged.digest === digest ? judged.problem : `its bytes have the digest ${judged.digest}`
+  const found = judged.digest === digest ? undefined : judged.digest
+  const problem = found === undefined ? judged.problem : `its bytes have the digest ${found}`
   const open = async (options: CallOptions = {}) =>
     repository.blobs.fetch({digest, mediaType: 'application/octet-stream', size: judged.size}, options)
-  return {copy: {digest, name: name.tag, open, size: judged.size}, isSound: problem === undefined, problem}
+  const copy = {digest, name: name.tag, open, size: judged.size}
+  return {copy, ...(found !== undefined && {found}), isSound: problem === undefined, problem}
 }
 
 async function hasManifest(

@@ -9,6 +9,7 @@ import {isObjectFault} from '../../kloset/faults.js'
 import {isEmptied, readObjectManifest} from '../../kloset/object-manifest.js'
 import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
+import {statesDigest} from '../states-digest.js'
 import {draft} from './draft.js'
 import {planObjects} from './plan-objects.js'
 
@@ -36,16 +37,16 @@ export function sortRemovals(findings: readonly Finding[]): SortedFindings {
 /**
  * Plans for removals that were cut off. A packfile that no state needs goes, and so does a tag that nothing is left
  * under; what the store needs, or may need, gets a manifest of its own again: readers never missed it.
- * @param states what the list of states was before anything was looked at
- * @returns that, when a step relies on it
+ * @returns what the list of states was before they were asked, when a step relies on it
  */
 export async function planRemovals(
   removals: SortedFindings['removals'],
-  states: string,
   context: PlanContext,
 ): Promise<string | undefined> {
   if (removals.size === 0) return undefined
   const {book, repository, signal} = context
+  // First: of what comes later the plan knows nothing, and is refused then.
+  const states = await statesDigest(repository, {signal})
   const need = await needOfPackfiles(context)
   const back: Finding[] = []
   let [later, relies] = [0, false]

@@ -13,7 +13,6 @@ import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
 import {systemClock} from '../../util/clock.js'
 import {SelfSource} from '../sources/self-source.js'
 import {passOver} from '../sources/store-source.js'
-import {statesDigest} from '../states-digest.js'
 import {PlanBook} from './book.js'
 import {findConfig, ownConfig, type Unlock} from './find-config.js'
 import {OverlayRepository} from './overlay.js'
@@ -92,7 +91,6 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     lostConfigFindings.push(finding('config-unreadable', message, {object: {resource: 'config'}, tag: CONFIG_TAG}))
   }
 
-  const states = await statesDigest(repository, {signal})
   // Of a store without its CONFIG the rest is looked at as it will be with it.
   const check = gcCheck(found?.copy ? overlay.withStorage() : repository, {
     clock,
@@ -115,7 +113,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   const lost = await planStates(others, outcome, {...context, clock})
   await planLosses(lost, context)
   await planLocks(others, {...context, clock})
-  const relied = await planRemovals(removals, states, context)
+  const states = await planRemovals(removals, context)
   const steps = book.steps()
   return {
     created: new Date(context.now).toISOString(),
@@ -123,7 +121,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     relies: book.relies,
     schema: PLAN_SCHEMA,
     sources: book.sources,
-    ...(relied !== undefined && {states: relied}),
+    ...(states !== undefined && {states}),
     steps,
     store: repository.location,
     unfixable: book.unfixable,

@@ -1,10 +1,13 @@
 import {expect} from 'chai'
 import {readFileSync, writeFileSync} from 'node:fs'
 
-import {decodePlan, encodePlan, type RepairPlan} from '../../../src/repair/index.js'
+import {collectGcCheck} from '../../../src/checker/index.js'
+import {digestOf} from '../../../src/registry/digest.js'
+import {decodePlan, encodePlan, planRepair, type RepairPlan} from '../../../src/repair/index.js'
 import {flipBit} from '../../helpers/damage.js'
 import {failureOf} from '../../helpers/failure.js'
-import {RepairRig} from '../../helpers/repair-rig.js'
+import {LATER, RepairRig} from '../../helpers/repair-rig.js'
+import {spyRepository} from '../../helpers/spy-repository.js'
 
 async function damagedRig(): Promise<{plan: RepairPlan; rig: RepairRig; tag: string}> {
   const rig = new RepairRig('plaintext')
@@ -87,6 +90,34 @@ describe('repair plans', function () {
     const result = await rig.apply()
     expect(result).to.include({done: 0, failed: 1})
     expect(result.steps[0]!.error!.message).to.contain('damaged copy')
+  })
+
+  it('say once which digest the bytes have instead', async () => {
+    const rig = new RepairRig('plaintext')
+    const [tag] = rig.tagsOf('state')
+    let wrong = ''
+    rig.editBlob(rig.layerOf(tag!), (bytes) => {
+      const flipped = flipBit(bytes, 9999)
+      wrong = digestOf(flipped)
+      return flipped
+    })
+    for (const other of rig.tagsOf('packfiles')) rig.editBlob(rig.layerOf(other), () => {})
+    const plan = await rig.plan()
+    const {reason} = plan.unfixable.find((lost) => lost.tag === tag)!
+    expect(reason.split(wrong), reason).to.have.length(2)
+  })
+
+  it('ask for the list of tags as often as a check does, when no removal was cut off', async () => {
+    const rig = new RepairRig('plaintext')
+    await rig.withRepository(async (repository) => {
+      const checked = spyRepository(repository)
+      await collectGcCheck(checked.repository, {clock: LATER})
+      const planned = spyRepository(repository)
+      await planRepair(planned.repository, {clock: LATER, deep: false, sources: [], async unlock() {}})
+      const lists = ({calls}: typeof planned) => calls.filter(({name}) => name === 'tags').length
+      expect(lists(checked)).to.be.greaterThan(0)
+      expect(lists(planned)).to.equal(lists(checked))
+    })
   })
 
   it('refuse a quarantine in the store itself', async () => {
