@@ -3,15 +3,17 @@
  * run, and requests per object against the official plugin's. Usage: npx tsx bench/registry.ts [MiB] [rounds]
  */
 import {randomBytes} from 'node:crypto'
-import {createWriteStream, mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {open} from 'node:fs/promises'
 import {join} from 'node:path'
-import {finished, pipeline} from 'node:stream/promises'
+import {finished} from 'node:stream/promises'
 
 import {parseMac} from '../src/kloset/mac.js'
 import {KlosetStore} from '../src/kloset/store.js'
 import {digestOf, parseDigest} from '../src/registry/digest.js'
 import {openRepository} from '../src/registry/open.js'
 import {bufferSource, fileSource} from '../src/util/content-source.js'
+import {drain} from '../src/util/drain.js'
 import {PROGRAM} from '../test/helpers/cli.js'
 import {scratchDir} from '../test/helpers/hooks.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
@@ -225,8 +227,11 @@ async function throughput(host: string, folder: string): Promise<void> {
 
   const pull = async () => {
     clean()
-    const file = createWriteStream(target, {highWaterMark: 1024 * 1024})
-    await pipeline(await library.get('packfile', parseMac(objects[1]!.mac)), file)
+    const file = await open(target, 'w')
+    await drain(await library.get('packfile', parseMac(objects[1]!.mac)), async (piece) => {
+      await file.writeFile(piece)
+    })
+    await file.close()
   }
 
   for (let done = 0; done < WARM; done++) await pull()

@@ -6,6 +6,7 @@ import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {EnvelopeChecker, EnvelopeWindow, KNOWN_VERSIONS, resourceOfType, unknownVersion} from '../kloset/envelope.js'
 import {type Hasher} from '../kloset/hashing.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
+import {drain} from '../util/drain.js'
 import {actualOf, factsOf, finding} from './failures.js'
 
 /** Downloads an object and checks everything that can be checked without decoding it. */
@@ -26,11 +27,11 @@ export async function checkContent(
     const name = naming && new DataHasher(naming, blob.size)
     try {
       const stream = await repository.blobs.fetch({...blob, mediaType: MEDIA_TYPE.octetStream}, {signal})
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        checker.update(chunk)
-        name?.update(chunk)
-        onBytes?.(chunk.length)
-      }
+      await drain(stream, (piece) => {
+        checker.update(piece)
+        name?.update(piece)
+        onBytes?.(piece.length)
+      })
 
       failures.succeeded()
     } catch (error) {

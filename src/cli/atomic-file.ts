@@ -4,6 +4,7 @@ import {basename, dirname, join} from 'node:path'
 
 import {InvalidArgumentError} from '../errors.js'
 import {fileOperation} from '../util/fs-error.js'
+import {Gatherer} from '../util/gatherer.js'
 import {writeVector} from '../util/write-vector.js'
 
 /** Small pieces are gathered to writes of about this size. */
@@ -14,19 +15,17 @@ const WRITE_BYTES = 1024 * 1024
  * An existing file stays as it was until then, and keeps its permissions.
  */
 export class AtomicFile {
-  #gathered: Uint8Array[] = []
-  #gatheredBytes = 0
+  readonly #gatherer: Gatherer
   readonly #handle: FileHandle
   readonly #path: string
-  /** Bytes written, and being written. */
   #size = 0
   readonly #temporary: string
-  #writing: Promise<void> = Promise.resolve()
 
   private constructor(path: string, temporary: string, handle: FileHandle) {
     this.#path = path
     this.#temporary = temporary
     this.#handle = handle
+    this.#gatherer = new Gatherer(async (piece) => this.#write(piece), WRITE_BYTES)
   }
 
   /** @throws InvalidArgumentError when `path` is a folder or a device */
@@ -42,8 +41,7 @@ export class AtomicFile {
   }
 
   async commit(): Promise<void> {
-    await this.#flush()
-    await this.#writing
+    await this.#gatherer.flush()
     await fileOperation('write', this.#path, async () => {
       await this.#handle.sync()
       await this.#handle.close()
@@ -53,28 +51,18 @@ export class AtomicFile {
 
   /** Leaves nothing behind. */
   async discard(): Promise<void> {
-    await this.#writing.catch(() => {})
     await this.#handle.close().catch(() => {})
     await rm(this.#temporary, {force: true})
   }
 
-  /** Waits for earlier bytes only, and not for few: while some are written the next ones can come in. */
-  async write(chunk: Uint8Array): Promise<void> {
-    this.#gathered.push(chunk)
-    this.#gatheredBytes += chunk.byteLength
-    if (this.#gatheredBytes >= WRITE_BYTES) await this.#flush()
+  /** Takes a piece, which may be written over afterwards. */
+  async write(piece: Uint8Array): Promise<void> {
+    await this.#gatherer.add(piece)
   }
 
-  /** Begins to write what is gathered, once all before it is written. */
-  async #flush(): Promise<void> {
-    await this.#writing
-    const [pieces, position] = [this.#gathered, this.#size]
-    this.#size += this.#gatheredBytes
-    this.#gathered = []
-    this.#gatheredBytes = 0
-    this.#writing = fileOperation('write', this.#path, async () => writeVector(this.#handle, pieces, position))
-    // Its failure is told by who waits for it next.
-    this.#writing.catch(() => {})
+  async #write(piece: Buffer): Promise<void> {
+    await fileOperation('write', this.#path, async () => writeVector(this.#handle, [piece], this.#size))
+    this.#size += piece.length
   }
 }
 

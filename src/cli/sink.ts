@@ -1,4 +1,5 @@
 import {InvalidArgumentError} from '../errors.js'
+import {drain} from '../util/drain.js'
 import {AtomicFile} from './atomic-file.js'
 import {writeOut} from './output.js'
 
@@ -29,11 +30,12 @@ export async function writeContent(
   const file = destination === STDOUT ? undefined : await AtomicFile.create(destination)
   let size = 0
   try {
-    for await (const chunk of content) {
-      await (file ? file.write(chunk) : writeOut(chunk))
-      size += chunk.length
+    await drain(content, async (piece) => {
+      // Standard output keeps what it cannot write at once.
+      await (file ? file.write(piece) : writeOut(Buffer.from(piece)))
+      size += piece.length
       told(size)
-    }
+    })
 
     await file?.commit()
   } catch (error) {

@@ -52,7 +52,7 @@ export class Putter {
     try {
       return await this.#put(call)
     } catch (error) {
-      await drain(call)
+      await receiveRest(call)
       throw error
     }
   }
@@ -86,7 +86,7 @@ export class Putter {
 }
 
 /** Lets the host send to its end: told earlier, it reports that it could not send, and not what it was told. */
-async function drain(call: Receiving): Promise<void> {
+async function receiveRest(call: Receiving): Promise<void> {
   try {
     while (await call.next());
   } catch {

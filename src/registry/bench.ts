@@ -1,3 +1,5 @@
+import type {Readable} from 'node:stream'
+
 import {randomBytes} from 'node:crypto'
 import {setMaxListeners} from 'node:events'
 import pMap from 'p-map'
@@ -8,6 +10,7 @@ import type {CallOptions, Repository} from './interfaces.js'
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {throwIfAborted} from '../util/abort.js'
 import {bufferSource} from '../util/content-source.js'
+import {drain} from '../util/drain.js'
 import {type Digest, digestOf} from './digest.js'
 import {MEDIA_TYPE} from './media-types.js'
 
@@ -135,7 +138,7 @@ class Bench {
     })
     await this.#phase('get', stored, signal, async ({layer, tag}) => {
       await manifests.get(tag, {signal})
-      return drain(await blobs.fetch(layer, {signal}))
+      return read(await blobs.fetch(layer, {signal}))
     })
     const length = Math.min(rangeBytes, this.#options.objectBytes)
     const reads = Array.from({length: ranges}, (_, index) => stored[index % Math.max(1, stored.length)]).filter(
@@ -143,7 +146,7 @@ class Bench {
     )
     await this.#phase('range', reads, signal, async ({layer}) => {
       const offset = Math.floor(Math.random() * (layer.size - length + 1))
-      return drain(await blobs.fetch(layer, {range: {length, offset}, signal}))
+      return read(await blobs.fetch(layer, {range: {length, offset}, signal}))
     })
   }
 
@@ -233,9 +236,12 @@ function manifestOf(layer: Descriptor, config: Descriptor, tag: string) {
   return {bytes: Buffer.from(JSON.stringify(json)), mediaType: MEDIA_TYPE.imageManifest}
 }
 
-async function drain(stream: AsyncIterable<unknown>): Promise<number> {
+/** Reads everything. @returns its bytes */
+async function read(stream: Readable): Promise<number> {
   let bytes = 0
-  for await (const chunk of stream) bytes += (chunk as Buffer).length
+  await drain(stream, (piece) => {
+    bytes += piece.length
+  })
   return bytes
 }
 

@@ -3,6 +3,7 @@ import type {Readable} from 'node:stream'
 import type {Descriptor} from '../registry/descriptor.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 import type {ContentSource} from '../util/content-source.js'
+import type {Sink} from '../util/drain.js'
 
 import {messageOf} from '../errors.js'
 import {Relay} from '../util/relay.js'
@@ -52,7 +53,7 @@ export class FetchedSource implements ContentSource {
     this.#from.blobs.fetch(this.#target, {signal: this.#options.signal}).then(
       (stream) => {
         // After the reader has gone it is the reader's error, handed down.
-        stream.once('error', (error) => out.destroyed || this.#note(error))
+        stream.once('error', (error) => out.isDrained || out.destroyed || this.#note(error))
         out.attach(stream)
       },
       (error: unknown) => out.destroy(this.#note(error)),
@@ -68,6 +69,8 @@ export class FetchedSource implements ContentSource {
 
 /** What is fetched, on its way to where it is sent. */
 class Passing extends Relay {
+  /** Then it tells by itself whose errors are the source's. */
+  isDrained = false
   readonly #check: PassingCheck | undefined
   readonly #note: (error: unknown) => Error
   readonly #onBytes: ((count: number) => void) | undefined
@@ -90,6 +93,25 @@ class Passing extends Relay {
       this.#check?.finish()
     } catch (error) {
       throw this.#note(error)
+    }
+  }
+
+  protected override async giveAll(sink: Sink): Promise<void> {
+    this.isDrained = true
+    let sinkFailed = false
+    try {
+      await super.giveAll(async (piece) => {
+        try {
+          await sink(piece)
+        } catch (error) {
+          sinkFailed = true
+          throw error
+        }
+      })
+    } catch (error) {
+      // A reader that has gone is not the source's failure.
+      if (!sinkFailed && (!this.destroyed || this.errored === error)) this.#note(error)
+      throw error
     }
   }
 }

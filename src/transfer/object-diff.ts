@@ -1,11 +1,10 @@
-import {finished} from 'node:stream/promises'
-
 import type {Digest} from '../registry/digest.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 
 import {hasCode, isNotFound, KlosetOciError, messageOf} from '../errors.js'
 import {readObjectManifest} from '../kloset/object-manifest.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
+import {drain} from '../util/drain.js'
 
 /** Where two objects part, from the outside in: the manifest cannot be read, other content, another size, other bytes. */
 export type DiffLayer = 'bytes' | 'content' | 'layer' | 'manifest' | 'size'
@@ -88,7 +87,7 @@ async function look(repository: Repository, tag: string, {deep, signal}: Compare
     if (!deep) return {side}
     broken = 'bytes'
     const stream = await repository.blobs.fetch({digest: layer, mediaType: MEDIA_TYPE.octetStream, size}, {signal})
-    await finished(stream.resume())
+    await drain(stream, () => {})
     return {side}
   } catch (error) {
     if (!(error instanceof KlosetOciError) || !ABOUT_OBJECT.some((code) => hasCode(error, code))) throw error

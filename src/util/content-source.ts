@@ -1,5 +1,9 @@
-import {createReadStream} from 'node:fs'
-import {Readable} from 'node:stream'
+import type {Readable} from 'node:stream'
+
+import {open} from 'node:fs/promises'
+
+import {DrainableStream, type Sink} from './drain.js'
+import {FileBytes} from './file-bytes.js'
 
 /**
  * Bytes of a known length that can be read more than once, so that an upload can be restarted from its first byte.
@@ -34,29 +38,49 @@ export function bufferSource(bytes: Uint8Array): ContentSource {
 export function fileSource(path: string, size: number): ContentSource {
   return {
     open({length, offset} = {offset: 0}) {
-      const end = length === undefined ? size - 1 : offset + length - 1
-      if (end < offset) return readableOf(Buffer.alloc(0))
-      return createReadStream(path, {end, highWaterMark: 256 * 1024, start: offset})
+      const end = length === undefined ? size : offset + length
+      if (end <= offset) return readableOf(Buffer.alloc(0))
+      return new FileBytes({end, file: async () => open(path, 'r'), start: offset})
     },
     size,
   }
 }
 
-const SLICE_BYTES = 256 * 1024
+const SLICE_BYTES = 512 * 1024
 
 /** A byte stream over one buffer in slices, so that a slow consumer holds back the producer. */
 export function readableOf(bytes: Buffer): Readable {
-  let offset = 0
-  return new Readable({
-    read() {
-      if (offset >= bytes.length) {
-        this.push(null)
-        return
-      }
+  return new Slices([bytes])
+}
 
-      const slice = bytes.subarray(offset, offset + SLICE_BYTES)
-      offset += slice.length
-      this.push(slice)
-    },
-  })
+/** A byte stream over several buffers, one behind the other. */
+export function readableOfAll(pieces: readonly Buffer[]): Readable {
+  return new Slices(pieces)
+}
+
+/** Bytes in memory as a stream. */
+class Slices extends DrainableStream {
+  readonly #slices: Iterator<Buffer>
+
+  constructor(pieces: Iterable<Buffer>) {
+    super({highWaterMark: SLICE_BYTES})
+    this.#slices = slicesOf(pieces)
+  }
+
+  override _read(): void {
+    const {done, value} = this.#slices.next() as IteratorResult<Buffer, undefined>
+    this.push(done ? null : value)
+  }
+
+  protected override async giveAll(sink: Sink): Promise<void> {
+    for (let slice = this.#slices.next(); !slice.done && !this.destroyed; slice = this.#slices.next()) {
+      await sink(slice.value as Buffer)
+    }
+  }
+}
+
+function* slicesOf(pieces: Iterable<Buffer>): Generator<Buffer, undefined> {
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += SLICE_BYTES) yield piece.subarray(at, at + SLICE_BYTES)
+  }
 }

@@ -1,4 +1,6 @@
-import {finished, Readable} from 'node:stream'
+import {finished, type Readable} from 'node:stream'
+
+import {drain, DrainableStream, type Sink} from './drain.js'
 
 /**
  * Hands on what another stream brings, looked at on its way: what a Transform behind a pipe does, without the second
@@ -6,7 +8,10 @@ import {finished, Readable} from 'node:stream'
  * It reads only as fast as it is read. An error of the source, or its end before it was over, is its own error; when it
  * is destroyed, so is the source.
  */
-export abstract class Relay extends Readable {
+export abstract class Relay extends DrainableStream {
+  #isDrained = false
+  #isListening = false
+  #onSource: ((source: Readable) => void) | undefined
   #source: Readable | undefined
   #wanted = false
 
@@ -23,27 +28,47 @@ export abstract class Relay extends Readable {
 
   override _read(): void {
     this.#wanted = true
-    this.#source?.resume()
+    this.#listen()
   }
 
-  /** @returns what goes on now. @throws to end the stream with that error */
+  /**
+   * Looks at a piece, which it may not keep: it is written over afterwards when the stream is drained.
+   * @returns what goes on now. @throws to end the stream with that error
+   */
   protected abstract accept(chunk: Buffer): Buffer | undefined
 
   /** The source has come: once. It is destroyed at once when nobody waits for it any more. */
   attach(source: Readable): void {
     this.#source = source
-    source.pause()
-    source.on('data', (chunk: Buffer) => this.#attempt(() => this.accept(chunk)))
     finished(source, {writable: false}, (error) => {
       if (error) this.destroy(error)
-      else if (this.#attempt(() => this.finish())) this.push(null)
+      else if (!this.#isDrained && this.#attempt(() => this.finish())) this.push(null)
     })
     if (this.destroyed) source.destroy()
-    else if (this.#wanted) source.resume()
+    else if (this.#onSource) this.#onSource(source)
+    else if (this.#wanted) this.#listen()
   }
 
   /** Called when all is in. @returns the last of what goes on. @throws to end the stream with that error */
   protected abstract finish(): Buffer | undefined
+
+  protected override async giveAll(sink: Sink): Promise<void> {
+    this.#isDrained = true
+    await drain(await this.#arrived(), (piece) => {
+      const bytes = this.accept(piece)
+      return bytes && bytes.length > 0 ? sink(bytes) : undefined
+    })
+    const last = this.finish()
+    if (last && last.length > 0) await sink(last)
+  }
+
+  async #arrived(): Promise<Readable> {
+    if (this.#source) return this.#source
+    return new Promise((resolve, reject) => {
+      this.#onSource = resolve
+      finished(this, (error) => reject(error ?? new Error('over before it began')))
+    })
+  }
 
   /** @returns whether it went well */
   #attempt(step: () => Buffer | undefined): boolean {
@@ -56,6 +81,16 @@ export abstract class Relay extends Readable {
       this.destroy(error as Error)
       return false
     }
+  }
+
+  #listen(): void {
+    if (!this.#source || this.#isDrained) return
+    if (!this.#isListening) {
+      this.#isListening = true
+      this.#source.on('data', (chunk: Buffer) => this.#attempt(() => this.accept(chunk)))
+    }
+
+    this.#source.resume()
   }
 
   #pause(): void {

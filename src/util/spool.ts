@@ -1,14 +1,20 @@
 import {createHash} from 'node:crypto'
 import {type FileHandle, open, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
-import {Readable} from 'node:stream'
 
 import {LocalIoError} from '../errors.js'
 import {throwIfAborted} from './abort.js'
-import {type ContentSource, readableOf} from './content-source.js'
+import {type ContentSource, readableOfAll} from './content-source.js'
+import {drain} from './drain.js'
+import {FileBytes} from './file-bytes.js'
+import {Gatherer} from './gatherer.js'
 import {temporaryFileError, temporaryPath} from './temporary-file.js'
 
-const READ_BYTES = 256 * 1024
+/** What is kept in memory is cut into slabs of so much. */
+const SLAB_BYTES = 1024 * 1024
+
+/** What every spool may have for itself, before it asks for a slab: most objects are small. */
+const FIRST_BYTES = 64 * 1024
 
 /** Written to a file in pieces of so much: what comes in is often cut small. */
 const WRITE_BYTES = 1024 * 1024
@@ -16,24 +22,26 @@ const WRITE_BYTES = 1024 * 1024
 /** Kept in memory up to this; what is longer goes to a file. */
 const MEMORY_BYTES = 4 * 1024 * 1024
 
-/** Memory that spools share: who gets none any more goes to a file. */
+/** Memory that spools share, used again by the next one: who gets none any more goes to a file. */
 export class SpoolMemory {
-  #free: number
+  readonly #free: Buffer[] = []
+  #unmade: number
 
   /** @param limit in bytes, of all together */
   constructor(limit: number) {
-    this.#free = limit
+    this.#unmade = Math.floor(limit / SLAB_BYTES)
   }
 
-  give(bytes: number): void {
-    this.#free += bytes
+  give(slabs: readonly Buffer[]): void {
+    this.#free.push(...slabs)
   }
 
-  /** Whether there was so much. */
-  take(bytes: number): boolean {
-    if (bytes > this.#free) return false
-    this.#free -= bytes
-    return true
+  /** @returns a slab of `SLAB_BYTES`; none when all are in use */
+  take(): Buffer | undefined {
+    const slab = this.#free.pop()
+    if (slab || this.#unmade === 0) return slab
+    this.#unmade -= 1
+    return Buffer.allocUnsafeSlow(SLAB_BYTES)
   }
 }
 
@@ -63,14 +71,13 @@ export async function spool(
   const hash = createHash('sha256')
   const kept = new Kept(dir, memory)
   try {
-    for await (const piece of stream) {
+    await drain(stream as AsyncIterable<Uint8Array>, (piece) => {
       throwIfAborted(signal)
-      const chunk = piece as Buffer
-      hash.update(chunk)
-      await kept.add(chunk)
-    }
-
-    return {...(await kept.source()), sha256: hash.digest('hex')}
+      hash.update(piece)
+      return kept.add(piece)
+    })
+    const sha256 = hash.digest('hex')
+    return {...(await kept.source(`sha256:${sha256}`)), sha256}
   } catch (error) {
     await kept.dispose()
     throw error
@@ -79,35 +86,32 @@ export async function spool(
 
 /** Bytes in memory as long as there is some, and then in a file. */
 class Kept {
+  /** Bytes in the last one of `#pieces`. */
+  #at = 0
   readonly #dir: string
   #file: SpoolFile | undefined
-  #held = 0
+  readonly #gatherer: Gatherer
   readonly #memory: SpoolMemory
   #pieces: Buffer[] = []
   #size = 0
-  /** Bytes of the pieces. */
-  #waiting = 0
 
   constructor(dir: string, memory: SpoolMemory) {
     this.#dir = dir
     this.#memory = memory
+    this.#gatherer = new Gatherer(async (piece) => this.#file!.write(piece), WRITE_BYTES)
   }
 
   /** Takes a copy. */
-  async add(chunk: Buffer): Promise<void> {
-    this.#pieces.push(Buffer.from(chunk))
+  add(chunk: Buffer): Promise<void> | void {
     this.#size += chunk.length
-    this.#waiting += chunk.length
-    if (!this.#file) {
-      if (this.#memory.take(chunk.length)) {
-        this.#held += chunk.length
-        return
-      }
-
-      this.#file = await SpoolFile.create(this.#dir)
+    if (this.#file) return this.#gatherer.add(chunk)
+    for (let rest = chunk; rest.length > 0;) {
+      const piece = this.#last()
+      if (!piece) return this.#moveToFile(rest)
+      const count = rest.copy(piece, this.#at)
+      this.#at += count
+      rest = rest.subarray(count)
     }
-
-    if (this.#held > 0 || this.#waiting >= WRITE_BYTES) await this.#flush()
   }
 
   async dispose(): Promise<void> {
@@ -115,27 +119,60 @@ class Kept {
     await this.#file?.dispose()
   }
 
-  async source(): Promise<Omit<Spooled, 'sha256'>> {
-    if (this.#file) await this.#flush()
-    const handle = this.#file?.handle
+  async source(digest: string): Promise<Omit<Spooled, 'sha256'>> {
+    const size = this.#size
+    const spooled = {dispose: async () => this.dispose(), size}
+    if (!this.#file) return {...spooled, open: (range) => readableOfAll(this.#cut(range)), proves: digest}
+    await this.#gatherer.flush()
+    const {handle} = this.#file
     return {
-      dispose: async () => this.dispose(),
-      ...sourceOf(this.#size, (start, end) =>
-        handle ? readPieces(handle, start, end) : slices(this.#pieces, start, end),
-      ),
+      ...spooled,
+      open: ({length, offset} = {offset: 0}) =>
+        new FileBytes({
+          end: length === undefined ? size : offset + length,
+          file: handle,
+          isShared: true,
+          shortened: () => new LocalIoError('a spooled object has become shorter on the disk'),
+          start: offset,
+        }),
     }
   }
 
-  async #flush(): Promise<void> {
-    for (const piece of joined(this.#pieces, WRITE_BYTES)) await this.#file!.write(piece)
+  /** The bytes in memory from `offset` on. */
+  #cut({length, offset}: {readonly length?: number; readonly offset: number} = {offset: 0}): Buffer[] {
+    const end = length === undefined ? this.#size : offset + length
+    const slices: Buffer[] = []
+    let at = 0
+    for (const piece of this.#pieces) {
+      const slice = piece.subarray(Math.max(0, offset - at), Math.max(0, Math.min(end, this.#size) - at))
+      if (slice.length > 0) slices.push(slice)
+      at += piece.length
+    }
+
+    return slices
+  }
+
+  /** @returns the piece that has room; none when there is no more memory */
+  #last(): Buffer | undefined {
+    const last = this.#pieces.at(-1)
+    if (last && this.#at < last.length) return last
+    const next = last ? this.#memory.take() : Buffer.allocUnsafeSlow(FIRST_BYTES)
+    if (!next) return undefined
+    this.#pieces.push(next)
+    this.#at = 0
+    return next
+  }
+
+  async #moveToFile(rest: Buffer): Promise<void> {
+    this.#file = await SpoolFile.create(this.#dir)
+    for (const piece of this.#pieces) await this.#file.write(piece)
     this.#release()
+    await this.#gatherer.add(rest)
   }
 
   #release(): void {
-    this.#memory.give(this.#held)
-    this.#held = 0
+    this.#memory.give(this.#pieces.slice(1))
     this.#pieces = []
-    this.#waiting = 0
   }
 }
 
@@ -174,49 +211,4 @@ class SpoolFile {
       throw temporaryFileError(error, this.#dir)
     }
   }
-}
-
-function sourceOf(size: number, read: (start: number, end: number) => AsyncIterable<Buffer> | Iterable<Buffer>) {
-  return {
-    open({length, offset}: {readonly length?: number; readonly offset: number} = {offset: 0}) {
-      const end = length === undefined ? size : offset + length
-      return end <= offset ? readableOf(Buffer.alloc(0)) : Readable.from(read(offset, end), {objectMode: false})
-    },
-    size,
-  }
-}
-
-/** Node's own file streams close the file when they are destroyed, and with it the source for everyone else. */
-async function* readPieces(handle: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
-  for (let at = start; at < end;) {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - at))
-    const {bytesRead} = await handle.read(buffer, 0, buffer.length, at)
-    if (bytesRead === 0) throw new LocalIoError('a spooled object has become shorter on the disk')
-    at += bytesRead
-    yield buffer.subarray(0, bytesRead)
-  }
-}
-
-function* slices(pieces: readonly Buffer[], start: number, end: number): Generator<Buffer> {
-  let at = 0
-  for (const piece of pieces) {
-    const slice = piece.subarray(Math.max(0, start - at), Math.max(0, end - at))
-    if (slice.length > 0) yield slice
-    at += piece.length
-  }
-}
-
-/** The same bytes in fewer pieces. */
-function* joined(pieces: readonly Buffer[], length: number): Generator<Buffer> {
-  let group: Buffer[] = []
-  let size = 0
-  for (const piece of pieces) {
-    group.push(piece)
-    size += piece.length
-    if (size < length) continue
-    yield Buffer.concat(group)
-    ;[group, size] = [[], 0]
-  }
-
-  if (size > 0) yield Buffer.concat(group)
 }

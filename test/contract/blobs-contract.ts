@@ -9,6 +9,7 @@ import type {ContractSubject} from './subject.js'
 
 import {canMount, type Repository} from '../../src/registry/interfaces.js'
 import {bufferSource, type ContentSource} from '../../src/util/content-source.js'
+import {READERS} from '../helpers/readers.js'
 import {blobOf, lyingSource, pushBlob, rejects} from '../helpers/registry-objects.js'
 
 export function describeBlobs(subject: () => ContractSubject): void {
@@ -23,8 +24,11 @@ export function describeBlobs(subject: () => ContractSubject): void {
         const bytes = randomBytes(size)
         const target = blobOf(bytes)
         expect(await repository.blobs.push(target, bufferSource(bytes))).to.equal(true)
-        const got = await buffer(await repository.blobs.fetch(target))
-        expect(got.equals(bytes)).to.equal(true)
+        for (const [way, read] of Object.entries(READERS)) {
+          const got = await read(await repository.blobs.fetch(target))
+          expect(got.equals(bytes), way).to.equal(true)
+        }
+
         const {digest, size: known} = await repository.blobs.resolve(target.digest)
         expect({digest, known}).to.deep.equal({digest: target.digest, known: size})
       })

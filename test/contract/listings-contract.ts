@@ -2,12 +2,14 @@
 import {expect} from 'chai'
 import {randomBytes} from 'node:crypto'
 import {Readable} from 'node:stream'
+import {setImmediate as turn} from 'node:timers/promises'
 
 import type {ContractSubject} from './subject.js'
 
 import {canListBlobs, canListManifests, canListReferrers, type Repository} from '../../src/registry/interfaces.js'
 import {MEDIA_TYPE} from '../../src/registry/media-types.js'
 import {bufferSource, type ContentSource} from '../../src/util/content-source.js'
+import {drain} from '../../src/util/drain.js'
 import {blobOf, imageManifest, listed, pushBlob, pushObject, rejects} from '../helpers/registry-objects.js'
 
 export function describeListings(subject: () => ContractSubject): void {
@@ -121,6 +123,21 @@ export function describeListings(subject: () => ContractSubject): void {
       }
 
       await rejects(read(), 'INTERRUPTED')
+    })
+
+    it('ends a fetch in its middle that is drained, when what it does with a piece is done', async () => {
+      const target = await pushBlob(repository, randomBytes(8 * 1024 * 1024))
+      const controller = new AbortController()
+      let atWork = 0
+      const stream = await repository.blobs.fetch(target, {signal: controller.signal})
+      const drained = drain(stream, async () => {
+        atWork += 1
+        controller.abort(new Error('enough'))
+        for (let turns = 0; turns < 5; turns++) await turn()
+        atWork -= 1
+      })
+      await rejects(drained, 'INTERRUPTED')
+      expect(atWork).to.equal(0)
     })
 
     it('ends a walk over tags in its middle', async () => {

@@ -9,6 +9,7 @@ import {hasCode, isNotFound, messageOf} from '../../errors.js'
 import {decodeLock, MAX_LOCK_BYTES} from '../../kloset/lock.js'
 import {readStateStream, type StateEntry} from '../../kloset/state.js'
 import {MEDIA_TYPE} from '../../registry/media-types.js'
+import {drain} from '../../util/drain.js'
 import {checkContent} from '../content-check.js'
 import {detailsOf} from '../context.js'
 import {actualOf, factsOf, finding} from '../failures.js'
@@ -148,10 +149,10 @@ export class ObjectVerifier {
     let filled = 0
     try {
       const stream = await repository.blobs.fetch({digest, mediaType: MEDIA_TYPE.octetStream, size}, {signal})
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        filled += chunk.copy(bytes, filled)
-        onBytes?.(chunk.length)
-      }
+      await drain(stream, (piece) => {
+        filled += piece.copy(bytes, filled)
+        onBytes?.(piece.length)
+      })
 
       failures.succeeded()
       return {bytes: bytes.subarray(0, filled)}

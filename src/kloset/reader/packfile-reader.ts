@@ -9,6 +9,7 @@ import type {GetOptions, ObjectRange} from '../store.js'
 
 import {InterruptedError, ProtocolError} from '../../errors.js'
 import {interruption} from '../../util/abort.js'
+import {drain} from '../../util/drain.js'
 import {PackfilePages, type Run} from './packfile-pages.js'
 import {type Page, PageCache} from './page.js'
 
@@ -195,13 +196,13 @@ export class PackfileReader {
     const {signal} = this.#abort
     const stream = await this.#store.get('packfile', packfile.mac as Mac, {range: {length, offset}, signal})
     let current = 0
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    await drain(stream, (piece) => {
       let at = 0
-      while (at < chunk.length && current < pages.length) {
-        at += pages[current]!.fill(chunk, at)
+      while (at < piece.length && current < pages.length) {
+        at += pages[current]!.fill(piece, at)
         if (pages[current]!.bytes) current++
       }
-    }
+    })
 
     if (current < pages.length) {
       throw new ProtocolError(`packfile ${packfile.mac}: a range of ${length} bytes at ${offset} came short`, {

@@ -1,15 +1,15 @@
+import type {Readable} from 'node:stream'
+
 import {constants} from 'node:fs'
 import fs from 'node:fs/promises'
-import {pipeline, type Readable, Transform} from 'node:stream'
 
 import type {LayoutFiles} from './files.js'
 
 import {IntegrityError, NotFoundError, ProtocolError} from '../../errors.js'
+import {FileBytes} from '../../util/file-bytes.js'
 import {errnoOf, fileOperation, localIoError} from '../../util/fs-error.js'
 import {type Digest} from '../digest.js'
 import {type CutRange} from '../local/range.js'
-
-const READ_BYTES = 1024 * 1024
 
 /** Never follows a symbolic link, and never waits on a pipe that somebody put in a blob's place. */
 // eslint-disable-next-line no-bitwise -- flags of the system are made so
@@ -54,7 +54,7 @@ export async function sizeOfBlob(files: LayoutFiles, digest: Digest): Promise<nu
 
 /** Streams a blob's file and closes it at the end. */
 export function streamBlob({handle}: OpenBlob): Readable {
-  return handle.createReadStream({highWaterMark: READ_BYTES})
+  return new FileBytes({file: handle})
 }
 
 /**
@@ -85,19 +85,7 @@ export async function readRange({handle, path}: OpenBlob, digest: Digest, {end, 
 
 /** Streams a range and closes the file at the end. A file that has become shorter is an `IntegrityError`. */
 export function streamRange({handle}: OpenBlob, digest: Digest, {end, start}: CutRange): Readable {
-  const length = end - start
-  let passed = 0
-  const counted = new Transform({
-    flush(callback) {
-      callback(passed === length ? null : shortened(digest, start + passed, end))
-    },
-    transform(chunk: Buffer, _encoding, callback) {
-      passed += chunk.length
-      callback(null, chunk)
-    },
-  })
-  // The callback is empty on purpose: pipeline has already destroyed the last stream with the error.
-  return pipeline(handle.createReadStream({end: end - 1, highWaterMark: READ_BYTES, start}), counted, () => {})
+  return new FileBytes({end, file: handle, shortened: (position) => shortened(digest, position, end), start})
 }
 
 /** Reads a blob that a manifest may be. @throws ProtocolError when it is larger than any manifest */

@@ -6,7 +6,9 @@ import type {LayoutFiles} from './files.js'
 
 import {IntegrityError, InvalidArgumentError} from '../../errors.js'
 import {interruption, throwIfAborted} from '../../util/abort.js'
+import {drain} from '../../util/drain.js'
 import {fileOperation} from '../../util/fs-error.js'
+import {Gatherer} from '../../util/gatherer.js'
 import {writeVector} from '../../util/write-vector.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, Digester} from '../digest.js'
 import {type AppendOptions, type BlobIngest} from '../local/ingest.js'
@@ -47,29 +49,24 @@ export class LayoutIngest implements BlobIngest {
   }
 
   async append(bytes: AsyncIterable<Uint8Array>, {limit = Infinity, signal}: AppendOptions = {}): Promise<void> {
-    let gathered: Uint8Array[] = []
-    let length = 0
+    const gatherer = new Gatherer((piece) => this.#write(piece), WRITE_BYTES)
     try {
-      for await (const chunk of bytes) {
+      await drain(bytes, (piece) => {
         throwIfAborted(signal)
-        length += chunk.byteLength
-        if (this.size + length > limit) throw new IntegrityError(`more than the ${limit} bytes that were announced`)
-        gathered.push(chunk)
-        if (length < WRITE_BYTES) continue
-        const group = gathered
-        gathered = []
-        length = 0
-        await this.#write(group)
-      }
+        if (this.size + gatherer.held + piece.length > limit) {
+          throw new IntegrityError(`more than the ${limit} bytes that were announced`)
+        }
 
+        return gatherer.add(piece)
+      })
       throwIfAborted(signal)
     } catch (error) {
       // What came before the source broke is kept: a session can go on from there.
-      await this.#write(gathered).catch(() => {})
+      await gatherer.flush().catch(() => {})
       throw signal?.aborted ? interruption(signal) : error
     }
 
-    await this.#write(gathered)
+    await gatherer.flush()
   }
 
   async commit(digest: Digest, {signal}: CallOptions = {}): Promise<Descriptor> {
@@ -117,14 +114,12 @@ export class LayoutIngest implements BlobIngest {
     return {handle: this.#handle, path}
   }
 
-  async #write(chunks: readonly Uint8Array[]): Promise<void> {
-    const length = chunks.reduce((sum, {byteLength}) => sum + byteLength, 0)
-    if (length === 0) return
+  async #write(piece: Buffer): Promise<void> {
     const {handle, path} = await this.#open()
     this.#tail = true
-    await fileOperation('write', path, () => writeVector(handle, chunks, this.size))
+    await fileOperation('write', path, () => writeVector(handle, [piece], this.size))
     this.#tail = false
-    for (const chunk of chunks) this.#digester.update(chunk)
+    this.#digester.update(piece)
   }
 }
 

@@ -8,13 +8,13 @@ import {Relay} from '../../util/relay.js'
 import {algorithmOf, Digester} from '../digest.js'
 
 /**
- * Holds every chunk back until the next one is there, and the last one until size and digest are known to be right:
- * a source that is not what it says never gets as far as being complete at the registry.
+ * Hands on the piece that completes the size only when all is known to be right: a source that is not what it says never
+ * gets as far as being complete at the registry.
  */
 class SendCheck extends Relay {
   /** None for a source that proves its digest itself, by not ending when it is wrong. */
   readonly #digester: Digester | undefined
-  #held: Buffer | undefined
+  #last: Buffer | undefined
   #size = 0
   readonly #target: Descriptor
 
@@ -28,16 +28,17 @@ class SendCheck extends Relay {
     this.#digester?.update(chunk)
     this.#size += chunk.length
     if (this.#size > this.#target.size) throw wrongSize(this.#target, this.#size)
-    const held = this.#held
-    this.#held = chunk
-    return held
+    if (this.#size < this.#target.size || chunk.length === 0) return chunk
+    // A copy: whether it may go is known when the source has ended.
+    this.#last = Buffer.from(chunk)
+    return undefined
   }
 
   protected override finish(): Buffer | undefined {
     if (this.#size !== this.#target.size) throw wrongSize(this.#target, this.#size)
     const error = this.#digester && mismatch(this.#digester, this.#target)
     if (error) throw error
-    return this.#held
+    return this.#last
   }
 }
 

@@ -1,8 +1,9 @@
-import {Readable} from 'node:stream'
+import type {Readable} from 'node:stream'
 
 import type {RetryPolicy} from '../transport/retry.js'
 
 import {IntegrityError} from '../../errors.js'
+import {drain, DrainableStream, type Sink} from '../../util/drain.js'
 import {discard} from '../transport/body.js'
 
 /** A body that begins at or before the position asked for. */
@@ -34,15 +35,16 @@ const PROGRESS_BYTES = 64 * 1024
  * A body that survives lost connections: it asks again from the byte where it broke, as often as the retry policy
  * allows without progress. Order and number of bytes are kept; what they are is for the digest to say.
  */
-export class ResumableBody extends Readable {
+export class ResumableBody extends DrainableStream {
   #attempt = 1
   #body: Readable | undefined
   #brokenAt: number
+  #isListening = false
   readonly #listeners = {
     data: (chunk: Buffer) => this.#accept(chunk),
     end: () => this.#finish(),
     error: (error: Error) => {
-      this.#resume(error).catch((error_: Error) => this.destroy(error_))
+      this.#goOn(error).catch((error_: Error) => this.destroy(error_))
     },
   }
   readonly #options: ResumableOptions
@@ -63,33 +65,45 @@ export class ResumableBody extends Readable {
   }
 
   override _read(): void {
+    this.#listen()
     this.#body?.resume()
   }
 
+  protected override async giveAll(sink: Sink): Promise<void> {
+    for (let body = this.#body; body; body = this.#body) {
+      const failure = await this.#pour(body, sink)
+      if (!failure) break
+      if (this.destroyed) throw failure
+      await this.#reopen(failure)
+    }
+
+    this.#checkEnd()
+  }
+
   #accept(chunk: Buffer): void {
-    const wanted = this.#skip > 0 ? chunk.subarray(Math.min(this.#skip, chunk.length)) : chunk
-    this.#skip -= chunk.length - wanted.length
-    if (wanted.length === 0) return
-    const {cut, end} = this.#options
-    if (cut && end !== undefined && this.#position + wanted.length >= end) {
-      const last = wanted.subarray(0, end - this.#position)
-      this.#position = end
+    const {isLast, piece} = this.#wanted(chunk)
+    const hasRoom = piece.length === 0 || this.push(piece)
+    if (isLast) {
       const body = this.#detach()
-      this.push(last)
       this.push(null)
       // Its end is near when it is the range and nothing more: then the connection is kept.
       if (body) discard(body).catch(() => {})
-      return
-    }
+    } else if (!hasRoom) this.#body?.pause()
+  }
 
-    this.#position += wanted.length
-    if (!this.push(wanted)) this.#body?.pause()
+  /** @throws IntegrityError when the body has ended before the range did */
+  #checkEnd(): void {
+    const {cut, end, start, what} = this.#options
+    if (!cut || end === undefined || this.#position >= end) return
+    const facts = {actualSize: this.#position - start, expectedSize: end - start}
+    throw new IntegrityError(`${what}: ended after ${facts.actualSize} bytes, expected ${facts.expectedSize}`, {facts})
   }
 
   /** Nobody listens to the body any more, whatever it still reports. */
   #detach(): Readable | undefined {
     const body = this.#body
     this.#body = undefined
+    this.#isListening = false
     if (!body) return undefined
     for (const [event, listener] of Object.entries(this.#listeners)) body.off(event, listener)
     body.on('error', () => {})
@@ -98,23 +112,60 @@ export class ResumableBody extends Readable {
 
   #finish(): void {
     this.#detach()
-    const {cut, end, start, what} = this.#options
-    if (cut && end !== undefined && this.#position < end) {
-      const facts = {actualSize: this.#position - start, expectedSize: end - start}
-      this.destroy(
-        new IntegrityError(`${what}: ended after ${facts.actualSize} bytes, expected ${facts.expectedSize}`, {facts}),
-      )
-    } else this.push(null)
+    try {
+      this.#checkEnd()
+      this.push(null)
+    } catch (error) {
+      this.destroy(error as Error)
+    }
   }
 
-  async #resume(error: Error): Promise<void> {
-    this.#detach()?.destroy()
-    const {end, open, policy, signal} = this.#options
-    if (end !== undefined && this.#position >= end) {
+  /** Goes on with what is asked for anew, or ends where all had come before the body broke. */
+  async #goOn(error: Error): Promise<void> {
+    await this.#reopen(error)
+    if (this.#body) {
+      this.#listen()
+    } else {
       this.push(null)
-      return
+    }
+  }
+
+  #listen(): void {
+    const body = this.#body
+    if (!body || this.#isListening) return
+    this.#isListening = true
+    for (const [event, listener] of Object.entries(this.#listeners)) body.on(event, listener)
+    // It may have broken before anyone looked.
+    if (body.errored) this.#listeners.error(body.errored)
+  }
+
+  /** Gives what is wanted of one body to the sink. @returns what it broke with. @throws what the sink fails with */
+  async #pour(body: Readable, sink: Sink): Promise<Error | undefined> {
+    let isOver = false
+    let work: Promise<void> | undefined
+    try {
+      await drain(body, (chunk) => {
+        // More than the range: the connection is given up.
+        if (isOver) throw new Error('enough')
+        const {isLast, piece} = this.#wanted(chunk)
+        isOver = isLast
+        work = piece.length > 0 ? attempt(sink, piece) : undefined
+        return work
+      })
+    } catch (error) {
+      // A body can break while the sink is at work.
+      await work
+      return isOver ? undefined : (error as Error)
     }
 
+    return undefined
+  }
+
+  /** Asks again, from where the body broke, if there is anything left to ask for. @throws when it is not to be tried again */
+  async #reopen(error: Error): Promise<void> {
+    this.#detach()?.destroy()
+    const {end, open, policy, signal} = this.#options
+    if (end !== undefined && this.#position >= end) return
     if (this.#position - this.#brokenAt >= PROGRESS_BYTES) this.#attempt = 1
     this.#brokenAt = this.#position
     const delay = signal?.aborted ? undefined : policy.delayFor(this.#attempt, {error})
@@ -131,6 +182,29 @@ export class ResumableBody extends Readable {
   #take({body, skip}: OpenedBody): void {
     this.#body = body
     this.#skip = skip
-    for (const [event, listener] of Object.entries(this.#listeners)) body.on(event, listener)
+    // A body that nobody reads yet may break.
+    body.on('error', () => {})
+  }
+
+  /** What of a piece is wanted, and whether that was the last of it. */
+  #wanted(chunk: Buffer): {readonly isLast: boolean; readonly piece: Buffer} {
+    const unread = this.#skip > 0 ? chunk.subarray(Math.min(this.#skip, chunk.length)) : chunk
+    this.#skip -= chunk.length - unread.length
+    const {cut, end} = this.#options
+    const isLast = cut && end !== undefined && this.#position + unread.length >= end
+    const piece = isLast ? unread.subarray(0, end - this.#position) : unread
+    this.#position += piece.length
+    return {isLast, piece}
+  }
+}
+
+/** What a sink does with a piece, also its failure at once, as a promise; none when it is done already. */
+function attempt(sink: Sink, piece: Buffer): Promise<void> | undefined {
+  try {
+    return sink(piece) ?? undefined
+  } catch (error) {
+    return (async () => {
+      throw error
+    })()
   }
 }

@@ -1,5 +1,5 @@
 import type {RequestOptions} from 'node:https'
-import type {Socket} from 'node:net'
+import type {OnReadOpts, Socket} from 'node:net'
 
 import {HttpsProxyAgent} from 'https-proxy-agent'
 import http from 'node:http'
@@ -11,6 +11,7 @@ import type {TlsConnectOptions} from './tls.js'
 
 import {InvalidArgumentError} from '../../errors.js'
 import {isLoopback} from '../reference.js'
+import {ConnectionMemory} from './connection-memory.js'
 
 /** How one request travels: which pool, and how the request changes when a proxy reads it. */
 export interface Route {
@@ -83,7 +84,7 @@ export class Routes {
   }
 
   #direct(secure: boolean): http.Agent {
-    return secure ? new https.Agent(this.#pool()) : new http.Agent(this.#pool())
+    return secure ? new SecureAgent(this.#pool()) : new PlainAgent(this.#pool())
   }
 
   /** Plain http through a proxy: the proxy gets the whole URL and reads along, as it could anyway. */
@@ -124,6 +125,25 @@ export class Routes {
     )
     // The agent hands its own TLS options to the proxy's connection only: these are for the registry's.
     return {agent, options: tls, proxyHeaders: {}, secure: true}
+  }
+}
+
+/** Connections that read into memory which is used again. */
+class PlainAgent extends http.Agent {
+  override createConnection(...[options, callback]: Parameters<http.Agent['createConnection']>) {
+    return ConnectionMemory.connect((onread) => {
+      const all: typeof options & {readonly onread: OnReadOpts} = {...options, onread}
+      return super.createConnection(all, callback) as Socket
+    })
+  }
+}
+
+class SecureAgent extends https.Agent {
+  override createConnection(...[options, callback]: Parameters<https.Agent['createConnection']>) {
+    return ConnectionMemory.connect((onread) => {
+      const all: typeof options & {readonly onread: OnReadOpts} = {...options, onread}
+      return super.createConnection(all, callback) as Socket
+    })
   }
 }
 

@@ -1,7 +1,6 @@
 import type {IncomingMessage} from 'node:http'
 
-import {Readable} from 'node:stream'
-
+import {DrainableStream, Pump, type Sink} from '../../util/drain.js'
 import {RawBody} from './raw-body.js'
 
 export interface BodyStreamOptions {
@@ -25,10 +24,11 @@ const HIGH_WATER_MARK_BYTES = 256 * 1024
  * The body of an answer. Errors come out explained, a stalled peer is noticed, and nothing of the request behind it
  * (headers, socket) can be reached or printed through it. A short body frees its connection even when nobody reads it.
  */
-export class BodyStream extends Readable {
+export class BodyStream extends DrainableStream {
   #bytes = 0
   #done = false
   readonly #options: BodyStreamOptions
+  #pump: Pump | undefined
   readonly #raw: RawBody | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -57,16 +57,27 @@ export class BodyStream extends Readable {
   }
 
   override _read(): void {
-    if (this.#done) return
-    this.#arm()
-    this.#options.source.resume()
-    this.#raw?.resume()
+    if (!this.#pump) this.#resume()
+  }
+
+  protected override async giveAll(sink: Sink): Promise<void> {
+    const early = this.readableLength > 0 ? (this.read() as Buffer | null) : null
+    this.#pump = new Pump(this, sink, () => this.#resume())
+    this.#raw?.borrow()
+    if (early && !this.#pump.give(early)) this.#pause()
+    else this.#resume()
+    // For its end to be told.
+    this.resume()
+    await this.#pump.ended()
   }
 
   #accept(chunk: Buffer): boolean {
     this.#bytes += chunk.length
     this.#disarm()
-    return this.push(chunk)
+    if (!this.#pump) return this.push(chunk)
+    const isReady = this.#pump.give(chunk)
+    if (isReady) this.#arm()
+    return isReady
   }
 
   #arm(): void {
@@ -83,6 +94,18 @@ export class BodyStream extends Readable {
     if (this.#done) return
     this.#done = true
     this.#options.done(this.#bytes, error)
+  }
+
+  #pause(): void {
+    this.#options.source.pause()
+    this.#raw?.pause()
+  }
+
+  #resume(): void {
+    if (this.#done) return
+    this.#arm()
+    this.#options.source.resume()
+    this.#raw?.resume()
   }
 
   /** A long body whose length is known comes from the socket, after what has come of it already. */

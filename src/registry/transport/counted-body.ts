@@ -1,4 +1,4 @@
-import type {Readable} from 'node:stream'
+import type {Readable, Writable} from 'node:stream'
 
 import {IntegrityError} from '../../errors.js'
 import {Relay} from '../../util/relay.js'
@@ -8,6 +8,7 @@ import {Relay} from '../../util/relay.js'
  * as such.
  */
 export class CountedBody extends Relay {
+  #isStopped = false
   #sent = 0
   readonly #size: number
 
@@ -30,6 +31,32 @@ export class CountedBody extends Relay {
 
   protected override finish(): undefined {
     if (this.#sent < this.#size) throw sizeError(this.#size, this.#sent)
+  }
+
+  /** Writes itself piece by piece, the next one when the system has taken the last one, and then ends the request. */
+  override pipe<T extends NodeJS.WritableStream>(request: T): T {
+    this.drainTo(async (piece) => this.#write(request as unknown as Writable, piece)).then(
+      () => request.end(),
+      // The error is this stream's own, and told as such.
+      () => {},
+    )
+    return request
+  }
+
+  /** No more of it is written. */
+  override unpipe(): this {
+    this.#isStopped = true
+    return this
+  }
+
+  /** Until the system has the piece. A request that broke or needs no more is destroyed, and this body with it. */
+  async #write(request: Writable, piece: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isStopped) return
+      request.write(piece, (error) => {
+        if (!error) resolve()
+      })
+    })
   }
 }
 

@@ -1,11 +1,16 @@
 import type {IncomingMessage} from 'node:http'
 import type {Socket} from 'node:net'
 
+import {ConnectionMemory} from './connection-memory.js'
+
 /** Node's HTTP parser, as it stands behind a connection: what is used of it. */
 type Parser = Record<string, unknown> & {readonly incoming?: unknown}
 
 export interface RawBodyOptions {
-  /** Gets each piece. @returns whether there is room for more: without, nothing is read until `resume` */
+  /**
+   * Gets each piece. @returns whether there is room for more: without, nothing is read until `resume`, and a borrowed
+   * piece stays as it is until then
+   */
   readonly onPiece: (piece: Buffer) => boolean
   /** Bytes of the body that the message has not brought yet. */
   readonly remaining: number
@@ -19,8 +24,10 @@ export interface RawBodyOptions {
  * a body ends is the parser's word alone.
  */
 export class RawBody {
+  #isOver = false
   #isPaused = false
   readonly #key: string
+  readonly #memory: ConnectionMemory | undefined
   readonly #onBody: unknown
   readonly #onData = (chunk: Buffer) => this.#take(chunk)
   readonly #onPiece: (piece: Buffer) => boolean
@@ -36,6 +43,7 @@ export class RawBody {
     this.#key = key
     this.#onBody = parser[key]
     this.#socket = source.socket
+    this.#memory = ConnectionMemory.of(source.socket)
     parser[key] = undefined
     this.#socket.prependListener('data', this.#onData)
     // Before Node's own listeners, which give the parser to the next connection.
@@ -52,7 +60,20 @@ export class RawBody {
     return key === undefined ? undefined : new RawBody(options, parser, key)
   }
 
+  /** From now on pieces are large, and in memory that is used again: each may be used until `onPiece` has returned. */
+  borrow(): void {
+    if (!this.#isOver) this.#memory?.borrow()
+  }
+
+  /** Nothing is read until `resume`. */
+  pause(): void {
+    if (this.#isOver) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
   resume(): void {
+    this.#memory?.release()
     if (!this.#isPaused) return
     this.#isPaused = false
     this.#socket.resume()
@@ -60,7 +81,9 @@ export class RawBody {
 
   /** From here on the parser hands on what it reads. */
   #giveBack(): void {
+    this.#isOver = true
     this.#isPaused = false
+    this.#memory?.giveBack()
     this.#parser[this.#key] = this.#onBody
     this.#socket.off('data', this.#onData)
     this.#socket.off('end', this.#stop)
@@ -75,8 +98,8 @@ export class RawBody {
 
     this.#remaining -= chunk.length
     if (this.#onPiece(chunk)) return
-    this.#isPaused = true
-    this.#socket.pause()
+    this.#memory?.hold(chunk)
+    this.pause()
   }
 }
 

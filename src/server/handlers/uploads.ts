@@ -103,6 +103,8 @@ async function append({ingest}: UploadSession, exchange: Exchange, signal: Abort
     })
   } catch (error) {
     if (hasCode(error, 'INTEGRITY')) throw new HttpFault(400, 'SIZE_INVALID', 'more content than was announced')
+    // The upload was ended or taken over under this request: by its DELETE, for one.
+    if (signal.aborted) throw fault.uploadUnknown()
     throw error
   }
 }
