@@ -74,6 +74,8 @@ export const SEVERITIES = {
   'state-unreadable': 'error',
   /** An object that states refer to has no tag. */
   'tag-missing': 'error',
+  /** Tags that `doctor`, `bench` or the trial of a tag's deletion has made: left by one that was cut off, or under way. */
+  'trial-tags': 'info',
   'type-mismatch': 'error',
   'unknown-version': 'warning',
   /** Not damage: it could not be looked at. The result is not complete. */

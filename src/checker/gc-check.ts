@@ -157,6 +157,21 @@ export class GcCheck implements AsyncIterable<Finding> {
     return context
   }
 
+  /** Tags that are no store's. */
+  *#others({trials: {count, first}}: TagScan): Generator<Finding> {
+    if (count > 0) {
+      const more = count > first.length ? ` and ${count - first.length} more` : ''
+      const message = `${count} tags are of trials of this registry, cut off or under way: ${first.join(', ')}${more}`
+      yield finding('trial-tags', message, {count})
+    }
+
+    const foreign = this.#tally.objects.foreign - count
+    if (foreign > 0) {
+      const message = `${foreign} tags belong to no store: they were counted and left alone`
+      yield finding('foreign-tags', message, {count: foreign})
+    }
+  }
+
   #report(phase: CheckPhase): void {
     if (this.#progress.phase !== phase) this.#progress = {done: 0, phase}
     this.#progress.done += 1
@@ -215,11 +230,7 @@ export class GcCheck implements AsyncIterable<Finding> {
 
     if (this.#options.references) yield* this.#blobs(context, concurrency)
     yield* this.#storage({...context, references, scan})
-    const {foreign} = this.#tally.objects
-    if (foreign > 0) {
-      const message = `${foreign} tags belong to no store: they were counted and left alone`
-      yield finding('foreign-tags', message, {count: foreign})
-    }
+    yield* this.#others(scan)
   }
 
   async *#storage(context: LockContext & {references: References; scan: TagScan}): AsyncGenerator<Finding> {

@@ -70,6 +70,11 @@ const ACCEPT: Step = {
   text: 'When what is gone was meant to go, say so once: `verify --resume LEDGER --accept-gone`.',
 }
 
+const TRIALS: Step = {
+  order: 90,
+  text: 'Run `doctor` on the repository later: it removes what a trial has left, an hour after (a day, of a `bench`).',
+}
+
 const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'blob-corrupt': [LOOK_ELSEWHERE, REPAIR],
   'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
@@ -97,6 +102,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'standing-damage': [AGAIN, LOOK_ELSEWHERE, REPAIR],
   'state-unreadable': [LOOK_ELSEWHERE, REPAIR],
   'tag-missing': [STOP_GC, LOOK_ELSEWHERE, REPAIR],
+  'trial-tags': [TRIALS],
   'type-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'unknown-version': [UPDATE],
   unreachable: [RETRY],

@@ -6,6 +6,7 @@ import type {References} from './references.js'
 import type {Tally} from './summary.js'
 
 import {meaningOf, type Resource} from '../kloset/resource.js'
+import {trialOf} from '../registry/trial-tags.js'
 import {type ConfigBlobs} from './config-blobs.js'
 import {checkConfig, type ConfigResult} from './config-check.js'
 import {detailsOf, type ObjectResult, type Subject} from './context.js'
@@ -17,6 +18,7 @@ import {DigestTable, TAG_FLAGS, TagTable} from './tag-table.js'
 
 /** A tag is looked at in so many listings before it is called a ghost: a list can be older than a removal. */
 const MAX_ROUNDS = 3
+const NAMED_TRIALS = 10
 
 export interface ScanOptions {
   readonly concurrency: number
@@ -49,6 +51,8 @@ interface Look {
 /** Walks over a repository's tags, again and again until what it found stays as it is. */
 export class TagScan {
   readonly table = new TagTable()
+  /** Tags of the last list that trials of a registry have made. */
+  readonly trials: {count: number; first: string[]} = {count: 0, first: []}
   /** Number of the tag that each manifest was first seen under. */
   readonly #holders: number[] = []
   readonly #manifests = new DigestTable()
@@ -147,6 +151,7 @@ export class TagScan {
   async *#listed(mode: 'again' | 'first'): AsyncGenerator<Item> {
     const {context, tally} = this.#options
     const {repository, signal} = context
+    Object.assign(this.trials, {count: 0, first: []})
     for await (const tag of repository.tags({signal})) {
       const {index, isNew} = this.table.add(tag)
       this.table.set(index, TAG_FLAGS.listed, true)
@@ -155,6 +160,7 @@ export class TagScan {
       const meaning = meaningOf(tag)
       const resource = meaning.kind === 'object' ? meaning.resource : meaning.kind
       if (isNew || wasGone) tally.objects[resource] += 1
+      if (resource === 'foreign' && trialOf(tag) !== undefined) this.#noteTrial(tag)
       if (!isNew && (mode === 'first' || !this.table.has(index, TAG_FLAGS.suspect))) continue
       const subject: Subject | undefined =
         resource === 'foreign' ? undefined : {mac: meaning.kind === 'object' ? meaning.mac : undefined, resource, tag}
@@ -194,6 +200,11 @@ export class TagScan {
       snapshots: undefined,
     })
     return [changed, ...look.accept()]
+  }
+
+  #noteTrial(tag: string): void {
+    this.trials.count += 1
+    if (this.trials.first.length < NAMED_TRIALS) this.trials.first.push(tag)
   }
 
   /** Two tags on one manifest, told when the second is seen. */

@@ -19,7 +19,8 @@ export default class Doctor extends StoreCommand {
 
   static override description = describe(
     `Finds out what a registry does by doing it: with blobs, manifests and tags of its own, which it removes again. It says what
-will and what will not work, and what to do about it. Nothing that is there is touched.`,
+will and what will not work, and what to do about it. Nothing that is there is touched, but for tags that a doctor, a bench or
+a removal of ours has left when it was killed: they are removed.`,
     EXIT.notFound,
   )
 

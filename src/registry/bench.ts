@@ -4,23 +4,24 @@ import {randomBytes} from 'node:crypto'
 import {setMaxListeners} from 'node:events'
 import pMap from 'p-map'
 
+import type {Clock} from '../util/clock.js'
 import type {Descriptor} from './descriptor.js'
 import type {CallOptions, Repository} from './interfaces.js'
 
 import {hasCode, isNotFound, messageOf} from '../errors.js'
 import {throwIfAborted} from '../util/abort.js'
+import {systemClock} from '../util/clock.js'
 import {bufferSource} from '../util/content-source.js'
 import {drain} from '../util/drain.js'
 import {type Digest, digestOf} from './digest.js'
 import {MEDIA_TYPE} from './media-types.js'
-
-/** Every tag of a measurement begins so: what a run that was cut off leaves behind can be told. */
-export const BENCH_TAG_PREFIX = 'kloset-oci-bench-'
+import {trialNote, trialTag} from './trial-tags.js'
 
 export const BENCH_PHASES = ['put', 'head', 'get', 'range', 'delete'] as const
 export type BenchPhase = (typeof BENCH_PHASES)[number]
 
 export interface BenchOptions extends CallOptions {
+  readonly clock?: Clock | undefined
   readonly concurrency: number
   /** Bytes of each object. */
   readonly objectBytes: number
@@ -106,7 +107,7 @@ class Bench {
     this.#objects = Array.from({length: options.objects}, () => {
       const bytes = randomBytes(options.objectBytes)
       const layer = {digest: digestOf(bytes), mediaType: MEDIA_TYPE.octetStream, size: bytes.length}
-      return {bytes, layer, manifest: undefined, tag: BENCH_TAG_PREFIX + randomBytes(8).toString('hex')}
+      return {bytes, layer, manifest: undefined, tag: trialTag('bench', randomBytes(8).toString('hex'))}
     })
   }
 
@@ -117,7 +118,7 @@ class Bench {
   }
 
   async measure(): Promise<void> {
-    const {rangeBytes, ranges, signal} = this.#options
+    const {clock = systemClock, rangeBytes, ranges, signal} = this.#options
     const objects = this.#objects
     const {blobs, manifests} = this.#repository
     const config = {digest: digestOf(CONFIG_BLOB), mediaType: MEDIA_TYPE.imageConfig, size: CONFIG_BLOB.length}
@@ -126,7 +127,7 @@ class Bench {
     await this.#phase('put', objects, signal, async (object) => {
       const {bytes, layer, tag} = object
       await blobs.push(layer, bufferSource(bytes), {force: true, signal})
-      const manifest = manifestOf(layer, config, tag)
+      const manifest = manifestOf(layer, config, {now: clock.now(), tag})
       object.manifest = digestOf(manifest.bytes)
       await manifests.push(manifest, {signal, tag})
       return bytes.length
@@ -225,9 +226,9 @@ class Bench {
   }
 }
 
-function manifestOf(layer: Descriptor, config: Descriptor, tag: string) {
+function manifestOf(layer: Descriptor, config: Descriptor, {now, tag}: {readonly now: number; readonly tag: string}) {
   const json = {
-    annotations: {'io.kloset-oci.bench': tag},
+    annotations: {...trialNote(now), 'io.kloset-oci.bench': tag},
     config,
     layers: [layer],
     mediaType: MEDIA_TYPE.imageManifest,

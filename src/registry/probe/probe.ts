@@ -5,13 +5,13 @@ import type {RemoteContext} from '../remote/context.js'
 import {hasCode} from '../../errors.js'
 import {type Clock, systemClock} from '../../util/clock.js'
 import {probeDeletes} from './deleting.js'
+import {probeLeftovers} from './leftovers.js'
 import {probeApi, probeClock, probeLimits, probePaging, probePull, probeReferrers} from './reaching.js'
 import {failed, ok, type ProbeName, type ProbeResult, PROBES, skip, warn} from './result.js'
 import {type Leftovers, type ProbeBlob, ProbeSubject, randomTag} from './subject.js'
 import {probeChunked, probeManifest, probeMutability, probePush, probeRange, probeUntagged} from './writing.js'
 
 export {type ProbeName, type ProbeResult, PROBES, type ProbeStatus} from './result.js'
-export {PROBE_TAG_PREFIX} from './subject.js'
 
 export interface ProbeOptions {
   readonly clock?: Clock | undefined
@@ -47,7 +47,10 @@ export async function probeRepository(
   try {
     const reached = await run.reading()
     if (reached && !readOnly) await run.writing()
-    if (reached) await run.step('referrers', async () => probeReferrers(subject))
+    if (reached) {
+      await run.step('referrers', async () => probeReferrers(subject))
+      await run.step('leftovers', async () => probeLeftovers(subject, {remove: !readOnly}))
+    }
   } finally {
     left = await subject.removeAll(AbortSignal.timeout(CLEANUP_MS))
   }

@@ -43,17 +43,15 @@ export async function probeClock({clock, context, signal}: ProbeSubject): Promis
 }
 
 /** Reads the whole list, as every other command does. */
-export async function probePull({repository, signal}: ProbeSubject): Promise<ProbeResult & {readonly tags: number}> {
-  const tags = await count(repository.tags({signal}))
+export async function probePull(subject: ProbeSubject): Promise<ProbeResult & {readonly tags: number}> {
+  let tags = 0
+  for await (const tag of subject.repository.tags({signal: subject.signal})) {
+    tags += 1
+    subject.noteEarlier(tag)
+  }
+
   const counted = `${tags} ${tags === 1 ? 'tag' : 'tags'}`
   return {...ok('pull', `tags can be listed: ${counted}`, {tags}), tags}
-}
-
-async function count(items: AsyncIterable<unknown>): Promise<number> {
-  const iterator = items[Symbol.asyncIterator]()
-  let number = 0
-  while (!(await iterator.next()).done) number++
-  return number
 }
 
 /** How the registry pages its lists: whether `n` is honoured, and how many a page holds at most. */

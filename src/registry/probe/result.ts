@@ -20,6 +20,7 @@ export const PROBES = [
   'delete-tag',
   'delete-digest',
   'referrers',
+  'leftovers',
   'cleanup',
 ] as const
 

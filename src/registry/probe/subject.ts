@@ -11,11 +11,11 @@ import {throwIfAborted} from '../../util/abort.js'
 import {bufferSource} from '../../util/content-source.js'
 import {type Digest, digestOf} from '../digest.js'
 import {MEDIA_TYPE} from '../media-types.js'
-
-/** Every tag that a probe makes begins so: what a run that was cut off leaves behind can be told. */
-export const PROBE_TAG_PREFIX = 'kloset-oci-doctor-'
+import {trialNote, trialOf, trialTag} from '../trial-tags.js'
 
 const CONFIG_BLOB = Buffer.from('{}')
+/** Of more the rest is left to the next time. */
+const MAX_EARLIER = 10_000
 
 /** A blob of random bytes, which is nowhere yet. */
 export interface ProbeBlob {
@@ -29,7 +29,7 @@ export function randomBlob(size: number): ProbeBlob {
 }
 
 export function randomTag(): string {
-  return PROBE_TAG_PREFIX + randomBytes(8).toString('hex')
+  return trialTag('doctor', randomBytes(8).toString('hex'))
 }
 
 /** What could not be removed again. */
@@ -48,6 +48,7 @@ export class ProbeSubject {
   readonly repository: Repository
   readonly signal: AbortSignal | undefined
   readonly #blobs = new Set<Digest>()
+  readonly #earlier: string[] = []
   readonly #manifests = new Set<Digest>()
   readonly #tags = new Set<string>()
 
@@ -61,6 +62,11 @@ export class ProbeSubject {
     this.context = parts.context
     this.repository = parts.repository
     this.signal = parts.signal
+  }
+
+  /** Tags that bear a trial's name and were there before this one. */
+  get earlier(): readonly string[] {
+    return this.#earlier
   }
 
   /** Notes what is about to be put there by other ways than `pushBlob` and `pushManifest`. */
@@ -86,11 +92,16 @@ export class ProbeSubject {
       mediaType: MEDIA_TYPE.imageManifest,
       schemaVersion: 2,
       ...(artifactType !== undefined && {artifactType}),
-      annotations: {'dev.kloset-oci.doctor': randomBytes(8).toString('hex')},
+      annotations: {...trialNote(this.clock.now()), 'dev.kloset-oci.doctor': randomBytes(8).toString('hex')},
       config: {digest: digestOf(CONFIG_BLOB), mediaType: MEDIA_TYPE.imageConfig, size: CONFIG_BLOB.length},
       layers: [layer],
     }
     return {bytes: Buffer.from(JSON.stringify(json)), mediaType: MEDIA_TYPE.imageManifest}
+  }
+
+  /** Notes a tag that is there already, when it bears a trial's name. */
+  noteEarlier(tag: string): void {
+    if (this.#earlier.length < MAX_EARLIER && trialOf(tag) !== undefined) this.#earlier.push(tag)
   }
 
   async pushBlob({bytes, descriptor}: ProbeBlob): Promise<void> {

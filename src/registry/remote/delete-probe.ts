@@ -8,6 +8,7 @@ import type {RemoteContext} from './context.js'
 import {isNotFound} from '../../errors.js'
 import {type Digest, digestOf} from '../digest.js'
 import {RegistryResponseError} from '../errors.js'
+import {noteTrial, trialTag} from '../trial-tags.js'
 import {type Deletion, deletionOf} from './refusals.js'
 import {nonce} from './stand-in.js'
 
@@ -77,10 +78,11 @@ export class DeleteProbe {
   async #probe(removed: string, standIn: () => Promise<RawManifest>, options: CallOptions): Promise<TagDeletion> {
     const absent = await this.delete(`kloset-oci-absent-${nonce()}`, options)
     if (absent.outcome === 'refused') return 'no'
-    const tag = `kloset-oci-probe-${digestOf(Buffer.from(removed)).slice('sha256:'.length, 31)}`
+    const tag = trialTag('deletion', digestOf(Buffer.from(removed)).slice('sha256:'.length, 31))
     let digest: Digest
     try {
-      const pushed = await this.#manifests.push(await standIn(), {...options, tag})
+      const noted = noteTrial(await standIn(), this.#context.policy.clock.now())
+      const pushed = await this.#manifests.push(noted, {...options, tag})
       digest = pushed.digest
     } catch (error) {
       // No right to push, tags that cannot be changed, a quota: then only what is proved unshared may be deleted so.

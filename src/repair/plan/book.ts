@@ -89,6 +89,7 @@ export class PlanBook {
       return false
     }
 
+    if (kind === 'trial-tags') this.note(`${message}. \`doctor\` removes them when they are old enough.`)
     if (kind === 'lock-held') this.note(`In use: ${message}. The plan cannot be applied while it is held.`)
     return SEVERITIES[kind] === 'error' || ALSO.has(kind)
   }
