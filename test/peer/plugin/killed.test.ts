@@ -135,6 +135,8 @@ interface Command {
   readonly name: string
   /** Repository that it begins with. */
   readonly on: string
+  /** Whether it waits until the lock of one that was killed is dead. */
+  readonly waits: boolean
 }
 
 const COMMANDS: readonly Command[] = [
@@ -148,6 +150,7 @@ const COMMANDS: readonly Command[] = [
     },
     name: 'backup',
     on: 'org/two',
+    waits: false,
   },
   {
     args: ({removedId}) => ['rm', '-apply', removedId],
@@ -156,6 +159,7 @@ const COMMANDS: readonly Command[] = [
     },
     name: 'rm',
     on: 'org/two',
+    waits: false,
   },
   {
     args: () => ['maintenance'],
@@ -167,6 +171,7 @@ const COMMANDS: readonly Command[] = [
     },
     name: 'maintenance',
     on: 'org/deleted',
+    waits: true,
   },
 ]
 
@@ -214,7 +219,7 @@ for (const kind of KINDS) {
     })
 
     /** One try. @returns how many requests were made, and whether it came to its end before them */
-    async function once({args, expectDone, on}: Command, end: End, at: number) {
+    async function once({args, expectDone, on, waits}: Command, end: End, at: number) {
       const point = `request ${at}`
       const name = `org/try-${++tries}`
       copyRepository(world.registry, on, name)
@@ -241,8 +246,13 @@ for (const kind of KINDS) {
         proxy.begin(new Life())
         const locks = await expectUndamaged(world.at(name), point)
         await plakar.restore('@main', world.keptId, world.kept)
-        // Ten minutes later: plakar takes away what has no holder any more.
-        for (const mac of locks) await putLock(world.at(name), 11 * MINUTE, {mac})
+        if (waits && locks.length > 0) {
+          const refused = await plakar.run(...all)
+          expect(refused.stdout + refused.stderr).to.match(/already locked/)
+          // Ten minutes later: plakar takes away what has no holder any more.
+          for (const mac of locks) await putLock(world.at(name), 11 * MINUTE, {mac})
+        }
+
         await plakar.ok(...all)
         await expectDone(world, plakar, '@main', world.at(name))
         await plakar.check('@main')
