@@ -26,7 +26,7 @@ export interface Sending extends CallContext {
 
 /** A call that is asked with many messages. */
 export interface Receiving extends CallContext {
-  /** The next message, in memory of its own; undefined after the last. */
+  /** The next message, which is valid until the one after it is asked for; undefined after the last. */
   next(): Promise<Buffer | undefined>
   /** Lets the client have so many bytes under way. */
   widen(bytes: number): void
@@ -43,6 +43,8 @@ export type ErrorMapper = (error: unknown) => RpcError
 /** One call: the messages of a stream on the one side, a handler on the other. */
 export class Call implements Receiving, Sending, StreamConsumer {
   #abort: AbortController | undefined
+  /** The message that the handler got last. */
+  #given: Buffer | undefined
   readonly #handler: Handler
   #headersSent = false
   /** Bytes that the client gets no new window for until the handler has taken the messages that wait. */
@@ -112,24 +114,9 @@ export class Call implements Receiving, Sending, StreamConsumer {
   }
 
   async next(): Promise<Buffer | undefined> {
-    const message = this.#queue.shift()
-    if (message) {
-      if (this.#queue.length === 0 && this.#held > 0) {
-        this.#stream.consumed(this.#held)
-        this.#held = 0
-      }
-
-      return message
-    }
-
-    if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
-    if (this.#remoteEnded) return undefined
-    const next = await new Promise<Buffer | undefined>((resolve, reject) => {
-      this.#waiting = {reject, resolve}
-    })
-    // Some clients end the request before they reset it: what they sent so far is not the whole then.
-    if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
-    return next
+    if (this.#given) this.#reader.recycle(this.#given)
+    this.#given = await this.#next()
+    return this.#given
   }
 
   reset(reason: string): void {
@@ -213,6 +200,27 @@ export class Call implements Receiving, Sending, StreamConsumer {
     if (this.#started) throw new RpcError(Status.INTERNAL, 'more than one message in the request')
     this.#started = true
     this.#run(message)
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    const message = this.#queue.shift()
+    if (message) {
+      if (this.#queue.length === 0 && this.#held > 0) {
+        this.#stream.consumed(this.#held)
+        this.#held = 0
+      }
+
+      return message
+    }
+
+    if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
+    if (this.#remoteEnded) return undefined
+    const next = await new Promise<Buffer | undefined>((resolve, reject) => {
+      this.#waiting = {reject, resolve}
+    })
+    // Some clients end the request before they reset it: what they sent so far is not the whole then.
+    if (this.#over) throw new RpcError(Status.CANCELLED, 'the call is over')
+    return next
   }
 
   #run(message: Buffer): void {

@@ -3,12 +3,16 @@ import {RpcError, Status} from './status.js'
 /** The flag and length before each message. */
 export const PREFIX_BYTES = 5
 
+/** Memory of messages that are done with is kept for the next ones: so many of them, and only where they are not small. */
+const MAX_SPARES = 4
+const MIN_SPARE_BYTES = 4096
+
 /** The usual limit of gRPC on one message. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 /**
  * Cuts the data of a call into messages. A message that lies whole in the data is handed out as a view of it, valid
- * during the call only unless `copy` is set; others are put together in memory of their own.
+ * during the call only unless `copy` is set; others are put together in memory of their own, which `recycle` takes back.
  */
 export class MessageReader {
   readonly #copy: boolean
@@ -18,6 +22,7 @@ export class MessageReader {
   /** Made when a prefix is cut, which is rare. */
   #prefix: Buffer | undefined
   #prefixed = 0
+  readonly #spares: Buffer[] = []
 
   constructor(onMessage: (message: Buffer) => void, options: {readonly copy: boolean}) {
     this.#onMessage = onMessage
@@ -41,6 +46,12 @@ export class MessageReader {
         if (this.#prefixed === PREFIX_BYTES) this.#start(lengthOf(this.#prefix, 0))
       }
     }
+  }
+
+  /** The message is not needed any more: its memory serves another one. */
+  recycle(message: Buffer): void {
+    if (message.length < MIN_SPARE_BYTES || this.#spares.length >= MAX_SPARES) return
+    this.#spares.push(Buffer.from(message.buffer))
   }
 
   #begin(data: Buffer, at: number): number {
@@ -70,9 +81,17 @@ export class MessageReader {
     this.#onMessage(message)
   }
 
+  #memory(length: number): Buffer {
+    if (length < MIN_SPARE_BYTES) return Buffer.allocUnsafe(length)
+    const index = this.#spares.findIndex((spare) => spare.length >= length)
+    const [spare] = index === -1 ? [] : this.#spares.splice(index, 1)
+    // Never a part of the pool that Node cuts small buffers from: what is recycled is the whole.
+    return spare?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length)
+  }
+
   #start(length: number): void {
     this.#filled = 0
-    this.#message = Buffer.allocUnsafe(length)
+    this.#message = this.#memory(length)
     if (length === 0) this.#finish(this.#message)
   }
 }

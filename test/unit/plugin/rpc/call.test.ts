@@ -1,4 +1,5 @@
 import {expect} from 'chai'
+import {randomBytes} from 'node:crypto'
 
 import type {Handler} from '../../../../src/plugin/rpc/call.js'
 
@@ -100,6 +101,39 @@ describe('call that is asked with many messages', () => {
     const late = (await peer.received()).filter(({stream, type}) => type === WINDOW_UPDATE && stream === 1)
     const returned = [...early, ...late].reduce((sum, {payload}) => sum + payload.readUInt32BE(), 0)
     expect(returned).to.equal(60_010)
+  })
+
+  it('uses the memory of messages again, and of none that still waits', async () => {
+    const sent = [9000, 5000, 12_000, 4096, 300, 9000, 8999, 5000, 7000].map((size) => randomBytes(size))
+    const memory = new Set<ArrayBufferLike>()
+    const seen: boolean[] = []
+    let open!: () => void
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const peer = await serve({
+      async handle(call) {
+        for (let message = await call.next(); message; message = await call.next()) {
+          // Others come meanwhile.
+          if (seen.length < 2) await gate
+          if (message.length >= 4096) memory.add(message.buffer)
+          seen.push(sent[seen.length]!.equals(message))
+        }
+
+        return EMPTY_MESSAGE
+      },
+      kind: 'receiving',
+    })
+    for (const bytes of sent.slice(0, 4)) await peer.send(...dataFrames(1, message(bytes)))
+    open()
+    await settle()
+    for (const bytes of sent.slice(4)) {
+      await peer.send(...dataFrames(1, message(bytes)))
+      await settle()
+    }
+
+    expect(seen).to.deep.equal(sent.map(() => true))
+    expect(memory.size).to.equal(4)
   })
 
   it('fails when the request ends inside a message', async () => {
