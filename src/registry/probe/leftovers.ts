@@ -97,7 +97,8 @@ function resultOf(tags: readonly string[], fates: readonly Fate[], why: readonly
   ]
   const message = said.length > 0 ? said.join('; ') : 'no tag of an earlier trial is left'
   if (failed.length > 0) return warn('leftovers', message, {facts, next: BY_HAND})
-  if (over.length > 0) return warn('leftovers', message, {facts, next: 'Run it without --read-only: it removes them.'})
+  if (over.length > 0)
+    return warn('leftovers', message, {facts, next: 'Run `doctor` without --read-only: it removes them.'})
   return ok('leftovers', message, facts)
 }
 

@@ -19,6 +19,8 @@ export interface ProbeOptions {
   readonly onResult?: ((result: ProbeResult) => void) | undefined
   /** Writes nothing: what only writing can tell is skipped. */
   readonly readOnly?: boolean | undefined
+  /** Removes what earlier trials have left. By default it is only told of. */
+  readonly removeLeftovers?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -40,7 +42,7 @@ export async function probeRepository(
   context: RemoteContext | undefined,
   options: ProbeOptions = {},
 ): Promise<readonly ProbeResult[]> {
-  const {clock = systemClock, onResult, readOnly = false, signal} = options
+  const {clock = systemClock, onResult, readOnly = false, removeLeftovers = false, signal} = options
   const subject = new ProbeSubject({clock, context, repository, signal})
   const run = new ProbeRun(subject, onResult)
   let left: Leftovers
@@ -49,7 +51,7 @@ export async function probeRepository(
     if (reached && !readOnly) await run.writing()
     if (reached) {
       await run.step('referrers', async () => probeReferrers(subject))
-      await run.step('leftovers', async () => probeLeftovers(subject, {remove: !readOnly}))
+      await run.step('leftovers', async () => probeLeftovers(subject, {remove: removeLeftovers && !readOnly}))
     }
   } finally {
     left = await subject.removeAll(AbortSignal.timeout(CLEANUP_MS))

@@ -39,12 +39,12 @@ describe('what trials of a registry leave', () => {
   }
 
   /** What doctor says of them, so many hours later by its own clock and by the registry's. */
-  async function examine(own: number, registrys: number, readOnly = false) {
+  async function examine(own: number, registrys: number, {readOnly = false, removeLeftovers = true} = {}) {
     fake.fail({headers: {date: new Date(Date.now() + registrys * HOUR).toUTCString()}, path: /^\/v2\/$/, times: 99})
     const {close, context, repository} = await openProbe(`oci://${fake.host}/${NAME}`, {retry: {attempts: 1}})
     const clock = {now: () => Date.now() + own * HOUR, async sleep() {}}
     try {
-      const results = await probeRepository(repository, context, {clock, readOnly})
+      const results = await probeRepository(repository, context, {clock, readOnly, removeLeftovers})
       return results.find(({name}) => name === 'leftovers')!
     } finally {
       fake.forget()
@@ -76,9 +76,12 @@ describe('what trials of a registry leave', () => {
         expect(tags()).to.deep.equal(left)
       }
 
-      const told = await examine(2, 2, true)
-      expect([told.status, told.message]).to.deep.equal(['warn', `earlier trials have left ${left.join(', ')}`])
-      expect(tags()).to.deep.equal(left)
+      for (const kept of [{readOnly: true}, {removeLeftovers: false}]) {
+        const told = await examine(2, 2, kept)
+        expect([told.status, told.message]).to.deep.equal(['warn', `earlier trials have left ${left.join(', ')}`])
+        expect(tags()).to.deep.equal(left)
+      }
+
       const removed = await examine(2, 2)
       expect(removed).to.deep.include({facts: {failed: 0, found: left.length, removed: left.length}, status: 'ok'})
       expect(tags()).to.deep.equal([])
