@@ -6,13 +6,14 @@ import {InvalidArgumentError} from '../errors.js'
 import {BLOB_TYPES, type BlobType} from './blob-type.js'
 import {type Mac, macFromBytes} from './mac.js'
 import {
-  encodeRecord,
   FOOTER_BYTES,
   FOOTER_LENGTH_BYTES,
   isNamedByContent,
   macOf,
   type PackfileBlob,
   type PackfileKeys,
+  RECORD_BYTES,
+  writeRecord,
 } from './packfile.js'
 import {timestampToNanos} from './state/entries.js'
 import {makeVersion, type Version} from './version.js'
@@ -96,7 +97,8 @@ export class PackfileWriter {
 
   finish(timestamp: Timestamp): WrittenPackfile {
     const {codec, hasher} = this.#keys
-    const index = Buffer.concat(this.#blobs.map((blob) => encodeRecord(blob)))
+    const index = Buffer.allocUnsafe(this.#blobs.length * RECORD_BYTES)
+    for (const [number, blob] of this.#blobs.entries()) writeRecord(index, blob, number * RECORD_BYTES)
     const footer = Buffer.alloc(FOOTER_BYTES)
     footer.writeBigInt64LE(timestampToNanos(timestamp))
     footer.writeUInt32LE(this.#blobs.length, 8)

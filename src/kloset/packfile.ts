@@ -59,6 +59,8 @@ export interface PackfileKeys {
 }
 
 export interface PackfileSource extends PackfileKeys {
+  /** Whether `readAt` gives views of what is in memory anyway: then it is asked once, for everything. */
+  readonly isInMemory?: boolean | undefined
   readonly readAt: ReadAt
   /** Bytes of the stored object, envelope included. */
   readonly size: number
@@ -98,16 +100,15 @@ export class PackfileIndex extends PackfileRecords {
   }
 }
 
-/** The record of a blob, as it stands in an index. */
-export function encodeRecord({flags, length, mac, offset, type, version}: PackfileBlob): Buffer {
-  const record = Buffer.allocUnsafe(RECORD_BYTES)
-  record.writeUInt32LE(type)
-  record.writeUInt32LE(version, 4)
-  record.write(mac, 8, 'hex')
-  record.writeBigUInt64LE(BigInt(offset), 40)
-  record.writeUInt32LE(length, 48)
-  record.writeUInt32LE(flags, 52)
-  return record
+/** Writes the record of a blob, as it stands in an index: `RECORD_BYTES`. */
+export function writeRecord(target: Buffer, blob: PackfileBlob, at: number): void {
+  const {flags, length, mac, offset, type, version} = blob
+  target.writeUInt32LE(type, at)
+  target.writeUInt32LE(version, at + 4)
+  target.write(mac, at + 8, 'hex')
+  target.writeBigUInt64LE(BigInt(offset), at + 40)
+  target.writeUInt32LE(length, at + 48)
+  target.writeUInt32LE(flags, at + 52)
 }
 
 /**
@@ -116,13 +117,13 @@ export function encodeRecord({flags, length, mac, offset, type, version}: Packfi
  * @see kloset repository/repository.go `GetPackfile`
  */
 export async function readPackfileIndex(source: PackfileSource): Promise<PackfileIndex> {
-  const {readAt, size, what} = source
+  const {isInMemory = false, readAt, size, what} = source
   if (size < ENVELOPE_BYTES + FOOTER_LENGTH_BYTES) {
     throw new StoreFormatError(`${what}: has ${size} bytes, too few for a packfile`, {facts: {actualSize: size}})
   }
 
   const dataEnd = size - MAC_BYTES
-  const tailStart = Math.max(HEADER_BYTES, dataEnd - TAIL_BYTES)
+  const tailStart = isInMemory ? HEADER_BYTES : Math.max(HEADER_BYTES, dataEnd - TAIL_BYTES)
   const tail = await readAt(tailStart, dataEnd - tailStart)
   const footerLength = tail.readUInt32LE(tail.length - FOOTER_LENGTH_BYTES)
   const footerEnd = tail.length - FOOTER_LENGTH_BYTES
@@ -135,6 +136,7 @@ export async function readPackfileIndex(source: PackfileSource): Promise<Packfil
   const indexEnd = tailStart + footerEnd - footerLength
   if (indexStart > indexEnd) throw new StoreFormatError(`${what}: the index would begin behind its end`)
   const inTail = tail.subarray(Math.max(0, indexStart - tailStart), indexEnd - tailStart)
+  if (isInMemory) return new PackfileIndex(footer, decodeIndex(inTail, footer, source))
   const before = indexStart < tailStart ? [await readAt(indexStart, tailStart - indexStart)] : []
   return new PackfileIndex(footer, decodeIndex(Buffer.concat([...before, inTail]), footer, source))
 }

@@ -9,13 +9,15 @@ import {StoreFormatError} from '../../errors.js'
 import {type OpenContentsOptions, StoreContents} from '../../kloset/contents.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {type Mac, macToBytes} from '../../kloset/mac.js'
-import {encodeRecord} from '../../kloset/packfile.js'
+import {RECORD_BYTES, writeRecord} from '../../kloset/packfile.js'
 import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
+import {ByteList} from '../../util/byte-list.js'
 import {KeyTable} from '../key-table.js'
 import {type Damage, type DamageReport, mapDamage} from './damage-map.js'
 import {LocationLog} from './location-log.js'
 import {packfilesOfSnapshots} from './needed-packfiles.js'
+import {NO_VERDICT} from './packfile-judge.js'
 import {ReferenceAudit} from './reference-audit.js'
 import {referenceTo} from './references.js'
 
@@ -75,11 +77,16 @@ export class StoreInside {
     })
   }
 
-  /** Notes what a packfile's blobs refer to: whether it is there is looked into at the end. */
-  note({verdict}: Outcome): void {
-    if (!verdict) return
+  /**
+   * Notes what a packfile's blobs refer to: whether it is there is looked into at the end.
+   * @returns the outcome without what was noted
+   */
+  note(outcome: Outcome): Outcome {
+    const {verdict} = outcome
+    if (!verdict) return outcome
     for (const mac of verdict.snapshots) this.#headers.add(macToBytes(mac))
     if (!this.#hasSuspects) this.#audit.note(verdict.references)
+    return {...outcome, verdict: {...verdict, references: NO_VERDICT.references}}
   }
 
   /**
@@ -97,10 +104,14 @@ export class StoreInside {
   async placed(packfile: Mac): Promise<Uint8Array | undefined> {
     const contents = await this.#open()
     if (!contents) return undefined
-    const records: Buffer[] = []
-    for (const location of contents.index.locationsIn(packfile)) records.push(encodeRecord(location))
+    const records = new ByteList()
+    for (const location of contents.index.locationsIn(packfile)) {
+      const {at, memory} = records.extend(RECORD_BYTES)
+      writeRecord(memory, location, at)
+    }
+
     // Memory of its own: it goes to another thread.
-    return records.length > 0 ? new Uint8Array(Buffer.concat(records)) : undefined
+    return records.length > 0 ? records.copy() : undefined
   }
 
   /** What all that was held costs, when there is reason to look. */

@@ -18,6 +18,8 @@ const MAX_THREADS = 8
 const YOUNG_MIB = 12
 
 interface Waiting {
+  /** Of its packfile: once they are gone to a thread the task does not say. */
+  readonly bytes: number
   readonly reject: (error: Error) => void
   readonly resolve: (verdict: PackfileVerdict) => void
   readonly task: JudgeTask
@@ -65,6 +67,14 @@ export class JudgePool implements Judges {
     this.#start = start
   }
 
+  get threads(): number {
+    return Math.max(1, this.#limit)
+  }
+
+  get waiting(): number {
+    return this.#queue.length + this.#own.waiting
+  }
+
   allocate(size: number): Buffer {
     return this.#shelf.take(size)
   }
@@ -84,7 +94,7 @@ export class JudgePool implements Judges {
     this.#ownBytes -= task.bytes.length
     if (this.#limit === 0 || this.#ownBytes >= 0) return this.#own.judge(task)
     return new Promise((resolve, reject) => {
-      this.#queue.push({reject, resolve, task})
+      this.#queue.push({bytes: task.bytes.length, reject, resolve, task})
       this.#next()
     })
   }
@@ -110,8 +120,8 @@ export class JudgePool implements Judges {
 
   #answer(thread: Thread, {buffer, error, verdict}: WorkerAnswer): void {
     if (this.#isClosed) return
-    this.#shelf.give(buffer)
     const {busy} = thread
+    this.#shelf.give(buffer, busy?.bytes ?? 0)
     thread.busy = undefined
     if (verdict) busy?.resolve(verdict)
     else busy?.reject(new Error(error ?? 'a thread gave no answer'))

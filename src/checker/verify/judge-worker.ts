@@ -3,7 +3,7 @@ import {parentPort, workerData} from 'node:worker_threads'
 import type {JudgeKeys, JudgeTask} from './packfile-judge.js'
 
 import {messageOf} from '../../errors.js'
-import {PackfileJudge} from './packfile-judge.js'
+import {keep, PackfileJudge} from './packfile-judge.js'
 
 /** A packfile for a thread: its bytes are the beginning of a buffer that goes there and comes back. */
 export interface WorkerTask {
@@ -30,12 +30,10 @@ parentPort?.on('message', (message: WorkerTask) => {
 
 async function answer({buffer, length, task}: WorkerTask): Promise<void> {
   try {
-    const verdict = await (await judge).judge({...task, bytes: Buffer.from(buffer, 0, length)})
-    // A copy of exact size: the list's own memory is larger than what it holds.
-    const references = new Uint8Array(verdict.references)
-    const lost = new Uint8Array(verdict.lost)
-    const answer = {buffer, verdict: {...verdict, lost, references}} satisfies WorkerAnswer
-    parentPort?.postMessage(answer, [buffer, lost.buffer, references.buffer])
+    const verdict = keep(await (await judge).judge({...task, bytes: Buffer.from(buffer, 0, length)}))
+    const {lost, references} = verdict
+    const answer = {buffer, verdict} satisfies WorkerAnswer
+    parentPort?.postMessage(answer, [buffer, lost.buffer as ArrayBuffer, references.buffer as ArrayBuffer])
   } catch (error) {
     parentPort?.postMessage({buffer, error: messageOf(error)} satisfies WorkerAnswer, [buffer])
   }

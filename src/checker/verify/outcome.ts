@@ -26,7 +26,8 @@ export interface Outcome {
 }
 
 export interface VerifierOptions {
-  readonly budget: ByteBudget
+  /** Memory for packfiles. */
+  readonly budget: Pick<ByteBudget, 'spend'>
   /** None when the store's keys are not known, or not wanted. */
   readonly codec: Codec | undefined
   /** None when the store's keys are not known. */

@@ -70,10 +70,17 @@ const NONE = new Uint8Array(0)
 /** Of a packfile that nobody has looked into. */
 export const NO_VERDICT = {blobs: 0, isMapped: true, lost: NONE, references: NONE, snapshots: []} as const
 
+/** A verdict with lists of its own, in memory of exact size. */
+export function keep(verdict: PackfileVerdict): PackfileVerdict {
+  return {...verdict, lost: new Uint8Array(verdict.lost), references: new Uint8Array(verdict.references)}
+}
+
 /** Judges packfiles that lie in memory. Only computing: it runs on any thread, one packfile at a time. */
 export class PackfileJudge {
   readonly #codec: Codec
   readonly #hasher: Hasher
+  readonly #lost = new ReferenceList()
+  readonly #references = new ReferenceList()
 
   private constructor(codec: Codec, hasher: Hasher) {
     this.#codec = codec
@@ -86,6 +93,7 @@ export class PackfileJudge {
     return new PackfileJudge(codec, await createHasher(hashing, key))
   }
 
+  /** The verdict's lists are good until the next packfile is judged: who keeps them copies them. */
   async judge(task: JudgeTask): Promise<PackfileVerdict> {
     const details = detailsOf(task)
     const wrong = task.intact ? this.#envelope(task, details) : []
@@ -137,8 +145,9 @@ export class PackfileJudge {
     // A blob's record is made when its turn comes: a packfile may have some hundred thousand.
     const placed = 'kind' in index ? task.placed && new PackfileRecords(bufferOf(task.placed)) : index.blobs
     if (!placed) return {...NO_VERDICT, findings, isMapped: false}
-    const lost = new ReferenceList()
-    const list = new ReferenceList()
+    const [lost, list] = [this.#lost, this.#references]
+    lost.clear()
+    list.clear()
     const snapshots: Mac[] = []
     for (const blob of placed) {
       const found = this.#blob(task, blob, isSound, list)
@@ -158,7 +167,7 @@ export class PackfileJudge {
       blobs: placed.length,
       findings,
       isMapped: true,
-      lost: new Uint8Array(lost.bytes),
+      lost: lost.bytes,
       references: list.bytes,
       snapshots,
       written,
@@ -188,6 +197,7 @@ export class PackfileJudge {
       const index = await readPackfileIndex({
         codec: this.#codec,
         hasher: this.#hasher,
+        isInMemory: true,
         readAt: readAtOf(bytes, what),
         size: bytes.length,
         what,

@@ -13,11 +13,10 @@ import {
   decodeObject,
   decodeTreeRoot,
 } from '../../kloset/snapshot/index.js'
+import {ByteList} from '../../util/byte-list.js'
 
 /** A reference: the type of a blob and its MAC. */
 export const REFERENCE_BYTES = 1 + MAC_BYTES
-
-const FIRST_CAPACITY = 1024
 
 /** Stands for the type of a reference whose tree is not known here: what an index of a snapshot names. */
 export const INDEXED = 0
@@ -25,30 +24,16 @@ export const INDEXED = 0
 /** What the values of a snapshot's indexes may be. @see kloset snapshot/backup.go, the trees beside the files */
 export const INDEXED_TYPES = [BLOB_TYPES.vfsEntry, BLOB_TYPES.object, BLOB_TYPES.vfsSummary] as const
 
-/** References one after another in one piece of memory, which can be handed from thread to thread. */
-export class ReferenceList {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_CAPACITY * REFERENCE_BYTES)
-  #length = 0
-
-  /** What was added, without copying. */
-  get bytes(): Buffer {
-    return this.#bytes.subarray(0, this.#length)
-  }
-
+/** References one after another in one piece of memory. */
+export class ReferenceList extends ByteList {
   get count(): number {
-    return this.#length / REFERENCE_BYTES
+    return this.length / REFERENCE_BYTES
   }
 
   add(type: BlobType | typeof INDEXED, mac: Mac): void {
-    if (this.#length === this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 2)
-      this.#bytes.copy(larger)
-      this.#bytes = larger
-    }
-
-    this.#bytes[this.#length] = type
-    this.#bytes.write(mac, this.#length + 1, 'hex')
-    this.#length += REFERENCE_BYTES
+    const {at, memory} = this.extend(REFERENCE_BYTES)
+    memory[at] = type
+    memory.write(mac, at + 1, 'hex')
   }
 }
 

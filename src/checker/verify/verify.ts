@@ -10,7 +10,6 @@ import {KlosetOciError} from '../../errors.js'
 import {formatUuid} from '../../kloset/configuration.js'
 import {CONFIG_TAG, meaningOf, type Resource} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
-import {ByteBudget} from '../../util/byte-budget.js'
 import {systemClock} from '../../util/clock.js'
 import {ConfigBlobs} from '../config-blobs.js'
 import {ContentKeys} from '../content-keys.js'
@@ -35,10 +34,8 @@ import {ObjectVerifier} from './object-verifier.js'
 import {type Outcome} from './outcome.js'
 import {lostStates, misplacedBlob} from './packfile-against-states.js'
 import {leftOut, type Plan, planPackfiles} from './plan.js'
+import {ReadAhead} from './read-ahead.js'
 import {chooseTier, covers, type Tier, type TierChoice} from './tier.js'
-
-/** Packfiles in memory at the same time, in bytes. */
-const MEMORY_BYTES = 192 * 1024 * 1024
 
 /** States are decompressed on this thread: more of them at once only take memory. */
 const MAX_STATES_AT_ONCE = 4
@@ -239,7 +236,11 @@ export class Verify implements AsyncIterable<Finding> {
     this.#progress = {done: 0, phase: `${resource}s`, total}
     const outcomes = pMapIterable(
       resource === 'packfile' ? this.#planned() : this.#tags.subjects(resource),
-      async (subject): Promise<[Subject, Outcome]> => [subject, await verifier.verifyTwice(subject)],
+      async (subject): Promise<[Subject, Outcome]> => {
+        const outcome = await verifier.verifyTwice(subject)
+        // At once: what it refers to may be more than the packfile itself.
+        return [subject, this.#inside?.note(outcome) ?? outcome]
+      },
       {backpressure: concurrency, concurrency},
     )
     for await (const [subject, outcome] of outcomes) {
@@ -258,7 +259,6 @@ export class Verify implements AsyncIterable<Finding> {
   async *#packfiles(verifier: ObjectVerifier): AsyncGenerator<Finding> {
     const {concurrency = DEFAULT_CONCURRENCY} = this.#options
     for await (const [subject, outcome] of this.#objects('packfile', verifier, concurrency)) {
-      this.#inside?.note(outcome)
       yield* this.#tell(subject, outcome)
       yield* this.#lostStates(subject, outcome)
       const misplaced = misplacedBlob(subject, outcome, this.#book)
@@ -327,7 +327,7 @@ export class Verify implements AsyncIterable<Finding> {
       })
     this.#inside = inside
     const verifier = new ObjectVerifier(context, {
-      budget: new ByteBudget(MEMORY_BYTES),
+      budget: new ReadAhead(judges),
       codec: withKeys ? await codecOf(config.configuration!, secret) : undefined,
       judges,
       placed: async (packfile) => inside?.placed(packfile),

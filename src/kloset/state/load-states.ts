@@ -7,9 +7,9 @@ import type {KlosetStore} from '../store.js'
 import type {Version} from '../version.js'
 
 import {throwIfAborted, yieldTurn} from '../../util/abort.js'
-import {EnvelopeWindow, HEADER_BYTES} from '../envelope.js'
+import {EnvelopeWindow} from '../envelope.js'
 import {isObjectFault} from '../faults.js'
-import {type Mac, MAC_BYTES} from '../mac.js'
+import {type Mac} from '../mac.js'
 import {orderStates} from './order.js'
 import {readStateStream} from './read-state.js'
 import {StateIndex} from './state-index.js'
@@ -48,9 +48,11 @@ export interface LoadedStates {
 }
 
 interface ProvenState {
-  /** Its data, out of the envelope, unless it is to be read again. */
-  data: Buffer | undefined
+  /** The pieces in which it came, unless it is to be read again. */
+  readonly kept: readonly Buffer[] | undefined
   readonly parent: Mac | undefined
+  /** Of the stored object. */
+  readonly size: number
   readonly version: Version
 }
 
@@ -98,11 +100,9 @@ class Loader {
     }
   }
 
-  /** The data of a state that was not kept: its digest makes it the one that was proven. */
-  async #again(mac: Mac): Promise<AsyncIterable<Buffer>> {
-    const {signal} = this.#options
-    const {size} = await this.#store.stat('state', mac, {signal})
-    return dataOf(await this.#store.get('state', mac, {signal}), size)
+  /** A state that was not kept: its digest makes it the one that was proven. */
+  async #again(mac: Mac): Promise<AsyncIterable<unknown>> {
+    return this.#store.get('state', mac, {signal: this.#options.signal})
   }
 
   /** @returns the state that could not be taken in, if one could not */
@@ -114,10 +114,10 @@ class Loader {
     const {codec, signal} = this.#options
     for (const mac of ordered) {
       await yieldTurn(signal)
-      const {data, version} = proven.get(mac)!
+      const {kept, size, version} = proven.get(mac)!
       try {
-        const source = data ? once(data) : await this.#again(mac)
-        await index.addState(mac, codec.decodeStream(source), version)
+        const source = kept ?? (await this.#again(mac))
+        await index.addState(mac, codec.decodeStream(dataOf(source, size)), version)
       } catch (error) {
         if (!isObjectFault(error)) throw error
         this.#unreadable.set(mac, error)
@@ -152,9 +152,7 @@ class Loader {
         const stream = (await this.#store.get('state', mac, {signal})) as AsyncIterable<Buffer>
         return readStateStream({codec, hasher, size, stream, what}, {onStored: kept && ((bytes) => kept.push(bytes))})
       })
-      const stored = kept && Buffer.concat(kept)
-      const data = stored?.subarray(HEADER_BYTES, stored.length - MAC_BYTES)
-      return {mac, state: {data, parent: state.parent, version: state.version}}
+      return {mac, state: {kept, parent: state.parent, size, version: state.version}}
     } catch (error) {
       if (!isObjectFault(error)) throw error
       this.#unreadable.set(mac, error)
@@ -169,12 +167,8 @@ class Loader {
   }
 }
 
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
-}
-
 /** The data of an envelope, as it comes. */
-async function* dataOf(stream: AsyncIterable<unknown>, size: number): AsyncGenerator<Buffer> {
+async function* dataOf(stream: AsyncIterable<unknown> | Iterable<unknown>, size: number): AsyncGenerator<Buffer> {
   const window = new EnvelopeWindow(size)
   for await (const chunk of stream) {
     const part = window.cut(chunk as Buffer)

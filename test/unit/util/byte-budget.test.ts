@@ -44,4 +44,28 @@ describe('a budget of bytes', () => {
     expect(await failing.catch((error: Error) => error.message)).to.equal('no')
     expect(await budget.spend(10, async () => 'yes')).to.equal('yes')
   })
+
+  it('lends no more than whoever is asked wants, and something to the first in any case', async () => {
+    const seen: number[] = []
+    const budget = new ByteBudget(10, {
+      mayLend({bytes, loans}) {
+        seen.push(bytes)
+        return loans < 2
+      },
+    })
+    let lent = 0
+    const all = [1, 2, 3, 4].map(async (bytes) => {
+      await budget.take(bytes)
+      lent += 1
+    })
+    await turn()
+    expect(lent).to.equal(2)
+    budget.release(1)
+    await turn()
+    expect(lent).to.equal(3)
+    budget.release(2)
+    await Promise.all(all)
+    // Not before the first, and with what is lent at the time.
+    expect(seen).to.deep.equal([1, 3, 2, 5, 3])
+  })
 })
