@@ -3,8 +3,7 @@
  * run, and requests per object against the official plugin's. Usage: npx tsx bench/registry.ts [MiB] [rounds]
  */
 import {randomBytes} from 'node:crypto'
-import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
-import {open} from 'node:fs/promises'
+import {closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync} from 'node:fs'
 import {join} from 'node:path'
 import {finished} from 'node:stream/promises'
 
@@ -227,11 +226,11 @@ async function throughput(host: string, folder: string): Promise<void> {
 
   const pull = async () => {
     clean()
-    const file = await open(target, 'w')
-    await drain(await library.get('packfile', parseMac(objects[1]!.mac)), async (piece) => {
-      await file.writeFile(piece)
+    const file = openSync(target, 'w')
+    await drain(await library.get('packfile', parseMac(objects[1]!.mac)), (piece) => {
+      for (let done = 0; done < piece.length;) done += writeSync(file, piece, done)
     })
-    await file.close()
+    closeSync(file)
   }
 
   for (let done = 0; done < WARM; done++) await pull()

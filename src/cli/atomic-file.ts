@@ -1,14 +1,19 @@
 import {randomBytes} from 'node:crypto'
+import {writeSync} from 'node:fs'
 import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {InvalidArgumentError} from '../errors.js'
-import {fileOperation} from '../util/fs-error.js'
+import {fileOperation, localIoError} from '../util/fs-error.js'
 import {Gatherer} from '../util/gatherer.js'
 import {writeVector} from '../util/write-vector.js'
 
 /** Small pieces are gathered to writes of about this size. */
 const WRITE_BYTES = 1024 * 1024
+
+/** A write that takes longer is a slow one, and after so many of them nothing waits for the disk any more. */
+const SLOW_MS = 10
+const MAX_SLOW_CALLS = 3
 
 /**
  * A file that appears whole or not at all: written beside its place, synced, then renamed.
@@ -19,13 +24,14 @@ export class AtomicFile {
   readonly #handle: FileHandle
   readonly #path: string
   #size = 0
+  #slowCalls = 0
   readonly #temporary: string
 
   private constructor(path: string, temporary: string, handle: FileHandle) {
     this.#path = path
     this.#temporary = temporary
     this.#handle = handle
-    this.#gatherer = new Gatherer(async (piece) => this.#write(piece), WRITE_BYTES)
+    this.#gatherer = new Gatherer((piece) => this.#write(piece), WRITE_BYTES)
   }
 
   /** @throws InvalidArgumentError when `path` is a folder or a device */
@@ -55,12 +61,31 @@ export class AtomicFile {
     await rm(this.#temporary, {force: true})
   }
 
-  /** Takes a piece, which may be written over afterwards. */
-  async write(piece: Uint8Array): Promise<void> {
-    await this.#gatherer.add(piece)
+  /** Takes a piece, which may be written over when the call has returned, or what it returned has settled. */
+  write(piece: Uint8Array): Promise<void> | void {
+    return this.#gatherer.add(piece)
   }
 
-  async #write(piece: Buffer): Promise<void> {
+  /**
+   * By calls that wait, as long as they take no time: on a local disk that is a copy in memory, and a turn of Node's
+   * thread pool takes longer.
+   */
+  #write(piece: Buffer): Promise<void> | void {
+    if (this.#slowCalls >= MAX_SLOW_CALLS) return this.#writeBeside(piece)
+    const began = performance.now()
+    try {
+      for (let done = 0; done < piece.length;) {
+        done += writeSync(this.#handle.fd, piece, done, piece.length - done, this.#size + done)
+      }
+    } catch (error) {
+      throw localIoError(error, 'write', this.#path)
+    }
+
+    this.#size += piece.length
+    if (performance.now() - began > SLOW_MS) this.#slowCalls += 1
+  }
+
+  async #writeBeside(piece: Buffer): Promise<void> {
     await fileOperation('write', this.#path, async () => writeVector(this.#handle, [piece], this.#size))
     this.#size += piece.length
   }

@@ -5,6 +5,7 @@ import {stat} from 'node:fs/promises'
 import {InvalidArgumentError, NotFoundError} from '../errors.js'
 import {abortable} from '../util/abort.js'
 import {fileSource} from '../util/content-source.js'
+import {drain} from '../util/drain.js'
 import {spool, type Spooled} from '../util/spool.js'
 
 /**
@@ -33,7 +34,9 @@ export async function openInput(path: string, signal: AbortSignal): Promise<Spoo
 
   const source = fileSource(path, found.size)
   const hash = createHash('sha256')
-  for await (const chunk of abortable(source.open(), signal)) hash.update(chunk as Uint8Array)
+  await drain(abortable(source.open(), signal), (piece) => {
+    hash.update(piece)
+  })
   return {...source, async dispose() {}, sha256: hash.digest('hex')}
 }
 

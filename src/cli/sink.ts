@@ -30,11 +30,11 @@ export async function writeContent(
   const file = destination === STDOUT ? undefined : await AtomicFile.create(destination)
   let size = 0
   try {
-    await drain(content, async (piece) => {
-      // Standard output keeps what it cannot write at once.
-      await (file ? file.write(piece) : writeOut(Buffer.from(piece)))
+    await drain(content, (piece) => {
       size += piece.length
       told(size)
+      // Standard output keeps what it cannot write at once.
+      return file ? file.write(piece) : writeOut(Buffer.from(piece))
     })
 
     await file?.commit()
