@@ -37,6 +37,7 @@ const {values} = parseArgs({
     'no-official': {default: false, type: 'boolean'},
     rounds: {default: '1', type: 'string'},
     sample: {default: '100', type: 'string'},
+    steps: {default: 'backup,check,restore', type: 'string'},
   },
 })
 const FILES = Number(values.files)
@@ -49,8 +50,8 @@ const SAMPLE = Number(values.sample)
 /** The official plugin takes minutes for some steps. */
 const LIMIT_MS = 900_000
 
-const STEPS = ['backup', 'check', 'restore'] as const
-type Step = (typeof STEPS)[number]
+type Step = 'backup' | 'check' | 'restore'
+const STEPS = (['backup', 'check', 'restore'] as const).filter((step) => values.steps.split(',').includes(step))
 
 interface Contender {
   readonly name: string

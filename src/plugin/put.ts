@@ -15,10 +15,10 @@ import {macOf, resourceOf} from './resources.js'
 const WINDOW_BYTES = 1024 * 1024
 
 /**
- * Memory for objects on their way, of all together: room for one of plakar's packfiles, of which the last is what a
- * backup ends with. What finds none goes to a file.
+ * Memory for objects on their way, of all together: room for two of plakar's packfiles, the one that is sent and the one
+ * that comes in meanwhile. What finds none goes to a file.
  */
-const MEMORY_BYTES = 72 * 1024 * 1024
+const MEMORY_BYTES = 136 * 1024 * 1024
 
 /** Objects received and sent on at the same time. More wait with what the window holds, so that memory stays bounded. */
 const MAX_PUTS = 8
