@@ -32,6 +32,8 @@ export function abortable<T extends Readable>(stream: T, signal: AbortSignal | u
     stream.destroy(interruption(signal))
   }
 
+  // Whoever reads gets the error, also who begins after it: nobody may have begun yet.
+  stream.on('error', () => {})
   if (signal.aborted) onAbort()
   else {
     signal.addEventListener('abort', onAbort, {once: true})
