@@ -8,8 +8,9 @@ const MIB = 1024 * 1024
 /** Packfiles that are begun, each until it is told to end. */
 class Packfiles {
   begun = 0
+  busyShare = 1
   readonly judges = {threads: 2, waiting: 1}
-  readonly #ahead = new ReadAhead(this.judges)
+  readonly #ahead = new ReadAhead(this.judges, {busyShare: () => this.busyShare})
   readonly #ends: (() => void)[] = []
   readonly #runs: Promise<void>[] = []
 
@@ -74,6 +75,24 @@ describe('packfiles read ahead of the judges', () => {
     packfiles.judges.waiting = 3
     await packfiles.endOne()
     expect(packfiles.begun).to.equal(8)
+  })
+
+  it('are many while there is nothing to do but to wait for them', async () => {
+    packfiles.judges.waiting = 0
+    packfiles.busyShare = 0.2
+    await packfiles.add(60, 12 * MIB)
+    expect(packfiles.begun).to.equal(4)
+    for (let ended = 1; ended <= 12; ended++) await packfiles.endOne()
+    // Fifteen under way.
+    expect(packfiles.begun).to.equal(12 + 15)
+    await packfiles.endOne()
+    expect(packfiles.begun).to.equal(13 + 15)
+    packfiles.busyShare = 1
+    for (let ended = 1; ended <= 10; ended++) await packfiles.endOne()
+    // Five under way.
+    expect(packfiles.begun).to.equal(13 + 15)
+    await packfiles.endOne()
+    expect(packfiles.begun).to.equal(13 + 16)
   })
 
   it('never have more bytes in memory than there is room for, and one that has is alone', async () => {
