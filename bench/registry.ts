@@ -3,7 +3,7 @@
  * run, and requests per object against the official plugin's. Usage: npx tsx bench/registry.ts [MiB] [rounds]
  */
 import {randomBytes} from 'node:crypto'
-import {closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync} from 'node:fs'
+import {closeSync, mkdirSync, openSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {finished} from 'node:stream/promises'
 
@@ -13,6 +13,7 @@ import {digestOf, parseDigest} from '../src/registry/digest.js'
 import {openRepository} from '../src/registry/open.js'
 import {bufferSource, fileSource} from '../src/util/content-source.js'
 import {drain} from '../src/util/drain.js'
+import {writeFullyNow} from '../src/util/write-fully.js'
 import {PROGRAM} from '../test/helpers/cli.js'
 import {scratchDir} from '../test/helpers/hooks.js'
 import {findPeer, stopPeers} from '../test/helpers/peers.js'
@@ -227,8 +228,10 @@ async function throughput(host: string, folder: string): Promise<void> {
   const pull = async () => {
     clean()
     const file = openSync(target, 'w')
+    let size = 0
     await drain(await library.get('packfile', parseMac(objects[1]!.mac)), (piece) => {
-      for (let done = 0; done < piece.length;) done += writeSync(file, piece, done)
+      writeFullyNow(file, piece, size)
+      size += piece.length
     })
     closeSync(file)
   }

@@ -7,6 +7,7 @@ import {type Configuration, hashingOf, macKeyOf} from '../kloset/configuration.j
 import {CONFIG_TAG} from '../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../kloset/store.js'
 import {canListBlobs, canListManifests} from '../registry/interfaces.js'
+import {andMore} from '../util/and-more.js'
 import {systemClock} from '../util/clock.js'
 import {checkBlobs} from './blob-check.js'
 import {ConfigBlobs} from './config-blobs.js'
@@ -160,8 +161,7 @@ export class GcCheck implements AsyncIterable<Finding> {
   /** Tags that are no store's. */
   *#others({trials: {count, first}}: TagScan): Generator<Finding> {
     if (count > 0) {
-      const more = count > first.length ? ` and ${count - first.length} more` : ''
-      const message = `${count} tags are of trials of this registry, cut off or under way: ${first.join(', ')}${more}`
+      const message = `${count} tags are of trials of this registry, cut off or under way: ${andMore(first, count)}`
       yield finding('trial-tags', message, {count})
     }
 

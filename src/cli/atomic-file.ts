@@ -1,12 +1,11 @@
 import {randomBytes} from 'node:crypto'
-import {writeSync} from 'node:fs'
 import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises'
 import {basename, dirname, join} from 'node:path'
 
 import {InvalidArgumentError} from '../errors.js'
 import {fileOperation, localIoError} from '../util/fs-error.js'
 import {Gatherer} from '../util/gatherer.js'
-import {writeVector} from '../util/write-vector.js'
+import {writeFully, writeFullyNow} from '../util/write-fully.js'
 
 /** Small pieces are gathered to writes of about this size. */
 const WRITE_BYTES = 1024 * 1024
@@ -74,9 +73,7 @@ export class AtomicFile {
     if (this.#slowCalls >= MAX_SLOW_CALLS) return this.#writeBeside(piece)
     const began = performance.now()
     try {
-      for (let done = 0; done < piece.length;) {
-        done += writeSync(this.#handle.fd, piece, done, piece.length - done, this.#size + done)
-      }
+      writeFullyNow(this.#handle.fd, piece, this.#size)
     } catch (error) {
       throw localIoError(error, 'write', this.#path)
     }
@@ -86,7 +83,7 @@ export class AtomicFile {
   }
 
   async #writeBeside(piece: Buffer): Promise<void> {
-    await fileOperation('write', this.#path, async () => writeVector(this.#handle, [piece], this.#size))
+    await fileOperation('write', this.#path, async () => writeFully(this.#handle, piece, this.#size))
     this.#size += piece.length
   }
 }

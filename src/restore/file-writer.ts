@@ -1,6 +1,6 @@
 import type {FileHandle} from 'node:fs/promises'
 
-import {writeVector} from '../util/write-vector.js'
+import {writeFully} from '../util/write-fully.js'
 
 /** Blocks of this many zeros are left out: the file system reads zeros where nothing was written. */
 const BLOCK_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ export class FileWriter {
   }
 
   async #put(bytes: Buffer, position: number): Promise<void> {
-    await writeVector(this.#handle, [bytes], position)
+    await writeFully(this.#handle, bytes, position)
     this.#written = position + bytes.length
   }
 }

@@ -1,9 +1,10 @@
-import {closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, unlinkSync, writeSync} from 'node:fs'
+import {closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, unlinkSync} from 'node:fs'
 import {performance} from 'node:perf_hooks'
 
 import type {Entry} from '../kloset/snapshot/index.js'
 
 import {yieldTurn} from '../util/abort.js'
+import {writeFullyNow} from '../util/write-fully.js'
 import {dataRuns} from './file-writer.js'
 import {type MetadataOptions, modeOf, timeOf} from './metadata.js'
 
@@ -80,7 +81,7 @@ export function writeSmallFile(path: string, content: Buffer, {info}: Entry, met
   try {
     let written = 0
     for (const {end, start} of dataRuns(content)) {
-      for (let done = start; done < end;) done += writeSync(file, content, done, end - done, done)
+      writeFullyNow(file, content.subarray(start, end), start)
       written = end
     }
 

@@ -52,7 +52,7 @@ export class FetchedSource implements ContentSource {
     const out = new Passing(this.#options, (error) => this.#note(error))
     this.#from.blobs.fetch(this.#target, {signal: this.#options.signal}).then(
       (stream) => {
-        // After the reader has gone it is the reader's error, handed down.
+        // After the reader has gone it is the reader's error, handed down. One who drains is told apart in `giveAll`.
         stream.once('error', (error) => out.isDrained || out.destroyed || this.#note(error))
         out.attach(stream)
       },
@@ -69,14 +69,12 @@ export class FetchedSource implements ContentSource {
 
 /** What is fetched, on its way to where it is sent. */
 class Passing extends Relay {
-  /** Then it tells by itself whose errors are the source's. */
-  isDrained = false
   readonly #check: PassingCheck | undefined
   readonly #note: (error: unknown) => Error
   readonly #onBytes: ((count: number) => void) | undefined
 
   constructor({check, onBytes}: FetchedSourceOptions, note: (error: unknown) => Error) {
-    super(undefined, {highWaterMark: 256 * 1024})
+    super()
     this.#check = check?.()
     this.#note = note
     this.#onBytes = onBytes
@@ -97,7 +95,6 @@ class Passing extends Relay {
   }
 
   protected override async giveAll(sink: Sink): Promise<void> {
-    this.isDrained = true
     let sinkFailed = false
     try {
       await super.giveAll(async (piece) => {

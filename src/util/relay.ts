@@ -2,6 +2,9 @@ import {finished, type Readable} from 'node:stream'
 
 import {drain, DrainableStream, type Sink} from './drain.js'
 
+/** Held of the source for whoever reads this as a stream. */
+const READ_AHEAD_BYTES = 256 * 1024
+
 /**
  * Hands on what another stream brings, looked at on its way: what a Transform behind a pipe does, without the second
  * buffer and the turns in between, which cost more than the look at large pieces.
@@ -16,9 +19,14 @@ export abstract class Relay extends DrainableStream {
   #wanted = false
 
   /** @param source none for one that is still to come */
-  constructor(source: Readable | undefined, {highWaterMark}: {readonly highWaterMark: number}) {
+  constructor(source?: Readable, {highWaterMark = READ_AHEAD_BYTES}: {readonly highWaterMark?: number} = {}) {
     super({highWaterMark})
     if (source) this.attach(source)
+  }
+
+  /** Whether it is drained, and not read. */
+  get isDrained(): boolean {
+    return this.#isDrained
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

@@ -1,10 +1,11 @@
 import {randomBytes} from 'node:crypto'
-import {closeSync, openSync, readSync, rmSync, writeSync} from 'node:fs'
+import {closeSync, openSync, readSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 
 import {LocalIoError} from '../errors.js'
 import {localIoError} from './fs-error.js'
+import {writeFullyNow} from './write-fully.js'
 
 export interface TemporaryFileOptions {
   /** Where it is made, default the system's folder for temporary ones. */
@@ -68,9 +69,7 @@ export class TemporaryFile {
   write(bytes: Uint8Array, at: number): void {
     try {
       this.#file ??= create(this.#dir, this.#suffix)
-      for (let done = 0; done < bytes.length;) {
-        done += writeSync(this.#file.descriptor, bytes, done, bytes.length - done, at + done)
-      }
+      writeFullyNow(this.#file.descriptor, bytes, at)
     } catch (error) {
       throw temporaryFileError(error, this.#dir)
     }

@@ -34,7 +34,7 @@ describe('image layout on a failing disk', () => {
       const before = blobs()
       let writes = 0
       const error = await withBroken(
-        'handle.writev',
+        'handle.write',
         (original, args) => {
           writes++
           if (writes < 3) return original(...args)
@@ -54,10 +54,10 @@ describe('image layout on a failing disk', () => {
   it('goes on when the system takes less of a write than it was offered', async () => {
     const bytes = Buffer.from(Array.from({length: 300_000}, (_, index) => (index * 7) % 251))
     await withBroken(
-      'handle.writev',
+      'handle.write',
       (original, args) => {
-        const [first] = args[0] as Uint8Array[]
-        return original([first!.subarray(0, Math.min(first!.length, 77_777))], args[1])
+        const [bytes, offset, length, position] = args as [Uint8Array, number, number, number]
+        return original(bytes, offset, Math.min(length, 77_777), position)
       },
       () => layout.blobs.push(blobOf(bytes), bufferSource(bytes)),
     )

@@ -19,7 +19,7 @@ async function handlePrototype(): Promise<Handle> {
 type AnyFunction = (...args: unknown[]) => unknown
 
 /**
- * Replaces one function of `node:fs/promises`, or of every file handle (`handle.writev`), while `run` runs.
+ * Replaces one function of `node:fs/promises`, or of every file handle (`handle.write`), while `run` runs.
  * The replacement gets the original and the arguments.
  */
 export async function withBroken<T>(

@@ -9,7 +9,7 @@ import {interruption, throwIfAborted} from '../../util/abort.js'
 import {drain} from '../../util/drain.js'
 import {fileOperation} from '../../util/fs-error.js'
 import {Gatherer} from '../../util/gatherer.js'
-import {writeVector} from '../../util/write-vector.js'
+import {writeFully} from '../../util/write-fully.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, Digester} from '../digest.js'
 import {type AppendOptions, type BlobIngest} from '../local/ingest.js'
 import {digestMismatch} from '../local/range.js'
@@ -117,7 +117,7 @@ export class LayoutIngest implements BlobIngest {
   async #write(piece: Buffer): Promise<void> {
     const {handle, path} = await this.#open()
     this.#tail = true
-    await fileOperation('write', path, () => writeVector(handle, [piece], this.size))
+    await fileOperation('write', path, () => writeFully(handle, piece, this.size))
     this.#tail = false
     this.#digester.update(piece)
   }

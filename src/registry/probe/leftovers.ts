@@ -3,6 +3,7 @@ import pMap from 'p-map'
 import type {ProbeSubject} from './subject.js'
 
 import {hasCode, isNotFound, messageOf} from '../../errors.js'
+import {andMore} from '../../util/and-more.js'
 import {registryTime} from '../remote/registry-time.js'
 import {type Trial, trialOf, trialTimeOf} from '../trial-tags.js'
 import {ok, type ProbeResult, warn} from './result.js'
@@ -103,6 +104,5 @@ function resultOf(tags: readonly string[], fates: readonly Fate[], why: readonly
 }
 
 function named(tags: readonly string[]): string {
-  const first = tags.slice(0, NAMED).join(', ')
-  return tags.length > NAMED ? `${first} and ${tags.length - NAMED} more` : first
+  return andMore(tags.slice(0, NAMED), tags.length)
 }

@@ -19,7 +19,7 @@ class SendCheck extends Relay {
   readonly #target: Descriptor
 
   constructor(source: Readable, target: Descriptor, {isProven}: {readonly isProven: boolean}) {
-    super(source, {highWaterMark: 256 * 1024})
+    super(source)
     this.#target = target
     this.#digester = isProven ? undefined : new Digester(algorithmOf(target.digest))
   }

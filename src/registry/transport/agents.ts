@@ -1,5 +1,5 @@
 import type {RequestOptions} from 'node:https'
-import type {OnReadOpts, Socket} from 'node:net'
+import type {Socket} from 'node:net'
 
 import {HttpsProxyAgent} from 'https-proxy-agent'
 import http from 'node:http'
@@ -131,19 +131,13 @@ export class Routes {
 /** Connections that read into memory which is used again. */
 class PlainAgent extends http.Agent {
   override createConnection(...[options, callback]: Parameters<http.Agent['createConnection']>) {
-    return ConnectionMemory.connect((onread) => {
-      const all: typeof options & {readonly onread: OnReadOpts} = {...options, onread}
-      return super.createConnection(all, callback) as Socket
-    })
+    return ConnectionMemory.connect(options, (all) => super.createConnection(all, callback) as Socket)
   }
 }
 
 class SecureAgent extends https.Agent {
   override createConnection(...[options, callback]: Parameters<https.Agent['createConnection']>) {
-    return ConnectionMemory.connect((onread) => {
-      const all: typeof options & {readonly onread: OnReadOpts} = {...options, onread}
-      return super.createConnection(all, callback) as Socket
-    })
+    return ConnectionMemory.connect(options, (all) => super.createConnection(all, callback) as Socket)
   }
 }
 

@@ -20,13 +20,17 @@ export class ConnectionMemory {
   #isBorrowed = false
   #large: Buffer[] = []
 
-  /** Makes a connection that reads into memory which is used again. */
-  static connect<T extends Socket>(make: (onread: OnReadOpts) => T): T {
+  /**
+   * Makes a connection that reads into memory which is used again.
+   * @param make from the options, which say so
+   */
+  static connect<O extends object>(options: O, make: (options: O) => Socket): Socket {
     const memory = new ConnectionMemory()
-    const socket = make({
+    const onread: OnReadOpts = {
       buffer: () => memory.#next(),
       callback: (count, buffer) => memory.#give(socket, buffer as Buffer, count),
-    })
+    }
+    const socket = make({...options, onread})
     ConnectionMemory.#all.set(socket, memory)
     return socket
   }

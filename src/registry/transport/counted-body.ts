@@ -13,8 +13,7 @@ export class CountedBody extends Relay {
   readonly #size: number
 
   constructor(source: Readable, size: number) {
-    // Several pieces of the usual 64 KiB: with less every one of them would wait for the one before.
-    super(source, {highWaterMark: 256 * 1024})
+    super(source)
     this.#size = size
   }
 

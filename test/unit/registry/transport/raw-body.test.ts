@@ -99,145 +99,139 @@ describe('long bodies', function () {
       expect(usedAgain.length).to.be.within(1, isSlow ? 2 : 1)
     })
   }
-})
 
-for (const [way, read] of Object.entries(READERS)) {
-  describe(`long bodies, ${way}`, function () {
-    let wire: Wire
-
-    beforeEach(function () {
-      wire = new Wire()
-    })
-
-    afterEach(async function () {
-      await wire.close()
-    })
-
-    it('are whole, and their connection serves the next request', async function () {
-      const server = await TestServer.start(answers)
-      const client = wire.client()
-      for (let round = 0; round < 3; round++) {
-        expect(
-          (await bytesOf(await client.send({method: 'GET', url: server.url('/long')}), read)).equals(LONG),
-        ).to.equal(true)
-        expect(String(await bytesOf(await client.send({method: 'GET', url: server.url('/')}), read))).to.equal('short')
-      }
-
-      expect(server.connections).to.equal(1)
-      expect(wire.events.map(({bytes}) => bytes)).to.deep.equal([LONG.length, 5, LONG.length, 5, LONG.length, 5])
-    })
-
-    it('are whole over TLS', async function () {
-      const authority = await Authority.make()
-      const server = await TestServer.start(answers, await authority.issue(['localhost', '127.0.0.1']))
-      const client = new AxiosClient({tls: tlsConnectOptions({caFile: authority.own.certFile})})
-      try {
-        for (let round = 0; round < 2; round++) {
-          const response = await client.send({method: 'GET', url: server.url('/long')})
-          expect((await bytesOf(response, read)).equals(LONG)).to.equal(true)
+  for (const [way, read] of Object.entries(READERS)) {
+    describe(way, function () {
+      it('are whole, and their connection serves the next request', async function () {
+        const server = await TestServer.start(answers)
+        const client = wire.client()
+        for (let round = 0; round < 3; round++) {
+          expect(
+            (await bytesOf(await client.send({method: 'GET', url: server.url('/long')}), read)).equals(LONG),
+          ).to.equal(true)
+          expect(String(await bytesOf(await client.send({method: 'GET', url: server.url('/')}), read))).to.equal(
+            'short',
+          )
         }
 
         expect(server.connections).to.equal(1)
-      } finally {
-        client.close()
-        await closeServers()
-      }
-    })
+        expect(wire.events.map(({bytes}) => bytes)).to.deep.equal([LONG.length, 5, LONG.length, 5, LONG.length, 5])
+      })
 
-    for (const step of [1000, 65_536, LONG.length]) {
-      it(`are whole when they come in pieces of ${step} bytes`, async function () {
-        const url = await wire.server((socket) => {
-          socket.once('data', async () => sendSlowly(socket, LONG, step))
+      it('are whole over TLS', async function () {
+        const authority = await Authority.make()
+        const server = await TestServer.start(answers, await authority.issue(['localhost', '127.0.0.1']))
+        const client = new AxiosClient({tls: tlsConnectOptions({caFile: authority.own.certFile})})
+        try {
+          for (let round = 0; round < 2; round++) {
+            const response = await client.send({method: 'GET', url: server.url('/long')})
+            expect((await bytesOf(response, read)).equals(LONG)).to.equal(true)
+          }
+
+          expect(server.connections).to.equal(1)
+        } finally {
+          client.close()
+          await closeServers()
+        }
+      })
+
+      for (const step of [1000, 65_536, LONG.length]) {
+        it(`are whole when they come in pieces of ${step} bytes`, async function () {
+          const url = await wire.server((socket) => {
+            socket.once('data', async () => sendSlowly(socket, LONG, step))
+          })
+          const response = await wire.client().send({method: 'GET', url})
+          expect((await bytesOf(response, read)).equals(LONG)).to.equal(true)
         })
-        const response = await wire.client().send({method: 'GET', url})
+      }
+
+      it('are read no faster than their reader reads', async function () {
+        let sent = 0
+        const url = await wire.server((socket) => {
+          socket.once('data', () => {
+            const total = 256 * 1024 * 1024
+            socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
+            const fill = () => {
+              while (sent < total) {
+                sent += 65_536
+                if (!socket.write(Buffer.alloc(65_536))) return
+              }
+            }
+
+            socket.on('drain', fill)
+            fill()
+          })
+        })
+        const {body} = await wire.client().send({method: 'GET', url})
+        const counter = () => sent
+        const waiting = await settled(counter)
+        expect(waiting).to.be.below(64 * 1024 * 1024)
+        const stream = body as Readable
+        stream.resume()
+        while (counter() < waiting + 64 * 1024 * 1024) await turn()
+        stream.destroy()
+      })
+
+      it('that break off are errors, and leave nothing behind for the next answer', async function () {
+        const url = await wire.server((socket, count) => {
+          socket.once('data', async () => {
+            if (count % 2 === 0) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort')
+            else {
+              await sendSlowly(socket, LONG.subarray(0, 2_000_000), 65_536)
+              if (count === 1) socket.end()
+              else socket.resetAndDestroy()
+            }
+          })
+        })
+        const client = wire.client()
+        for (let round = 0; round < 2; round++) {
+          const error = await failureOf(bytesOf(await client.send({method: 'GET', url}), read))
+          expect(error.facts).to.include({reason: 'reset'})
+          expect(String(await bytesOf(await client.send({method: 'GET', url}), read))).to.equal('short')
+        }
+      })
+
+      it('that their reader gives up leave nothing behind for the next answer', async function () {
+        const server = await TestServer.start(answers)
+        const client = wire.client()
+        for (let round = 0; round < 3; round++) {
+          const {body} = await client.send({method: 'GET', url: server.url('/long')})
+          await once(body as Readable, 'data')
+          ;(body as Readable).destroy()
+          expect(String(await bytesOf(await client.send({method: 'GET', url: server.url('/')}), read))).to.equal(
+            'short',
+          )
+        }
+      })
+
+      it('in chunks of HTTP come from the parser, whatever length is said beside them', async function () {
+        const server = await TestServer.start((_request, response) => {
+          response.writeHead(200)
+          for (let offset = 0; offset < LONG.length; offset += 100_000) {
+            response.write(LONG.subarray(offset, offset + 100_000))
+          }
+
+          response.end()
+        })
+        const response = await wire.client().send({method: 'GET', url: server.url('/')})
+        expect(response.headers['transfer-encoding']).to.equal('chunked')
         expect((await bytesOf(response, read)).equals(LONG)).to.equal(true)
       })
-    }
 
-    it('are read no faster than their reader reads', async function () {
-      let sent = 0
-      const url = await wire.server((socket) => {
-        socket.once('data', () => {
-          const total = 256 * 1024 * 1024
-          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`)
-          const fill = () => {
-            while (sent < total) {
-              sent += 65_536
-              if (!socket.write(Buffer.alloc(65_536))) return
-            }
-          }
-
-          socket.on('drain', fill)
-          fill()
-        })
-      })
-      const {body} = await wire.client().send({method: 'GET', url})
-      const counter = () => sent
-      const waiting = await settled(counter)
-      expect(waiting).to.be.below(64 * 1024 * 1024)
-      const stream = body as Readable
-      stream.resume()
-      while (counter() < waiting + 64 * 1024 * 1024) await turn()
-      stream.destroy()
-    })
-
-    it('that break off are errors, and leave nothing behind for the next answer', async function () {
-      const url = await wire.server((socket, count) => {
-        socket.once('data', async () => {
-          if (count % 2 === 0) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort')
-          else {
-            await sendSlowly(socket, LONG.subarray(0, 2_000_000), 65_536)
-            if (count === 1) socket.end()
-            else socket.resetAndDestroy()
-          }
-        })
-      })
-      const client = wire.client()
-      for (let round = 0; round < 2; round++) {
-        const error = await failureOf(bytesOf(await client.send({method: 'GET', url}), read))
-        expect(error.facts).to.include({reason: 'reset'})
-        expect(String(await bytesOf(await client.send({method: 'GET', url}), read))).to.equal('short')
-      }
-    })
-
-    it('that their reader gives up leave nothing behind for the next answer', async function () {
-      const server = await TestServer.start(answers)
-      const client = wire.client()
-      for (let round = 0; round < 3; round++) {
-        const {body} = await client.send({method: 'GET', url: server.url('/long')})
-        await once(body as Readable, 'data')
-        ;(body as Readable).destroy()
-        expect(String(await bytesOf(await client.send({method: 'GET', url: server.url('/')}), read))).to.equal('short')
-      }
-    })
-
-    it('in chunks of HTTP come from the parser, whatever length is said beside them', async function () {
-      const server = await TestServer.start((_request, response) => {
-        response.writeHead(200)
-        for (let offset = 0; offset < LONG.length; offset += 100_000) {
-          response.write(LONG.subarray(offset, offset + 100_000))
+      it('that a HEAD only tells of are empty', async function () {
+        const server = await TestServer.start(answers)
+        const client = wire.client()
+        for (let round = 0; round < 2; round++) {
+          const response = await client.send({method: 'HEAD', url: server.url('/long')})
+          expect(response.headers['content-length']).to.equal(String(LONG.length))
+          expect(await bytesOf(response, read)).to.have.length(0)
         }
 
-        response.end()
+        expect(
+          (await bytesOf(await client.send({method: 'GET', url: server.url('/long')}), read)).equals(LONG),
+        ).to.equal(true)
+        expect(server.connections).to.equal(1)
       })
-      const response = await wire.client().send({method: 'GET', url: server.url('/')})
-      expect(response.headers['transfer-encoding']).to.equal('chunked')
-      expect((await bytesOf(response, read)).equals(LONG)).to.equal(true)
     })
-
-    it('that a HEAD only tells of are empty', async function () {
-      const server = await TestServer.start(answers)
-      const client = wire.client()
-      for (let round = 0; round < 2; round++) {
-        const response = await client.send({method: 'HEAD', url: server.url('/long')})
-        expect(response.headers['content-length']).to.equal(String(LONG.length))
-        expect(await bytesOf(response, read)).to.have.length(0)
-      }
-
-      expect((await bytesOf(await client.send({method: 'GET', url: server.url('/long')}), read)).equals(LONG)).to.equal(
-        true,
-      )
-      expect(server.connections).to.equal(1)
-    })
-  })
-}
+  }
+})
