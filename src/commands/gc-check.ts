@@ -8,6 +8,7 @@ import {FindingPrinter, summaryLines} from '../cli/findings.js'
 import {humanCount, humanSize} from '../cli/format.js'
 import {metricsFlag, writeMetrics} from '../cli/metrics.js'
 import {givenSecret, passphraseFlags} from '../cli/passphrase.js'
+import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
 import {systemClock} from '../util/clock.js'
@@ -59,6 +60,7 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
   async run(): Promise<CheckSummary> {
     const {args, flags} = await this.parse(GcCheck)
     const {concurrency, deep, metrics, references} = flags
+    if (!deep && !references) keepYoungGenerationSmall()
     const started = systemClock.now()
     return this.withRepository(args.store, flags, async (repository) => {
       const progress = await this.startProgress(flags)

@@ -1,0 +1,12 @@
+import {setFlagsFromString} from 'node:v8'
+
+/** V8 of Node 20 to 24. A later one may not know the flag, and would complain to the terminal. */
+const LAST_KNOWN_V8 = 13
+
+/**
+ * Keeps the heap's part for new objects at the size it has now. V8 lets it grow to some 48 MiB where much is made and
+ * dropped; a command of very many small requests stays some 30 MiB smaller without, for a few hundredths of its time.
+ */
+export function keepYoungGenerationSmall(): void {
+  if (Number.parseInt(process.versions.v8, 10) <= LAST_KNOWN_V8) setFlagsFromString('--semi-space-growth-factor=1')
+}
