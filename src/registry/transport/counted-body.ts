@@ -1,7 +1,16 @@
+import type {ClientRequest} from 'node:http'
 import type {Readable, Writable} from 'node:stream'
+
+import {setTimeout as pause} from 'node:timers/promises'
 
 import {IntegrityError} from '../../errors.js'
 import {Relay} from '../../util/relay.js'
+
+/** From here on a body is worth a packet of its own for the head before it. */
+const LONG_BYTES = 1024 * 1024
+
+/** So long a server has for the head alone. */
+const HEAD_MS = 1
 
 /**
  * The body of a request, counted on its way: a source that is longer or shorter than it said must not reach the peer
@@ -34,7 +43,7 @@ export class CountedBody extends Relay {
 
   /** Writes itself piece by piece, the next one when the system has taken the last one, and then ends the request. */
   override pipe<T extends NodeJS.WritableStream>(request: T): T {
-    this.drainTo(async (piece) => this.#write(request as unknown as Writable, piece)).then(
+    this.#writeAll(request as unknown as ClientRequest).then(
       () => request.end(),
       // The error is this stream's own, and told as such.
       () => {},
@@ -56,6 +65,19 @@ export class CountedBody extends Relay {
         if (!error) resolve()
       })
     })
+  }
+
+  /**
+   * The head of a long body goes first. A server whose first read brought both would write all the rest of the body
+   * across the pages of its file: distribution takes a sixth longer for it on a disk.
+   */
+  async #writeAll(request: ClientRequest): Promise<void> {
+    if (this.#size >= LONG_BYTES) {
+      request.flushHeaders()
+      await pause(HEAD_MS)
+    }
+
+    await this.drainTo(async (piece) => this.#write(request, piece))
   }
 }
 
