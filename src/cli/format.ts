@@ -21,9 +21,9 @@ export function humanSize(bytes: number): string {
   return `${text} ${UNITS[unit]}`
 }
 
-/** A number with thousands apart: `100,000`. */
+/** A whole number with thousands apart: `100,000`. By hand: to load the tables of languages takes as long as a request. */
 export function humanCount(count: number): string {
-  return count.toLocaleString('en-US')
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ',')
 }
 
 /** `1 object`, `2 objects`. */

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 
-import {humanDuration, humanSize, plural, shellCommand, shortMacLength, table} from '../../../src/cli/format.js'
+import {humanCount, humanDuration, humanSize, plural, shellCommand, shortMacLength, table} from '../../../src/cli/format.js'
 
 describe('format', () => {
   it('writes sizes as plakar does, and never 1024 of a unit', () => {
@@ -30,6 +30,11 @@ describe('format', () => {
       [446_400_000, '5d 4h'],
     ]
     for (const [span, text] of spans) expect(humanDuration(span)).to.equal(text)
+  })
+
+  it('sets thousands apart', () => {
+    const counts = [0, 7, 123, 1234, 12_345, 123_456, 1_234_567, 1_000_000_000, Number.MAX_SAFE_INTEGER, -123, -1234]
+    for (const count of counts) expect(humanCount(count)).to.equal(count.toLocaleString('en-US'))
   })
 
   it('counts in words', () => {
