@@ -1,6 +1,14 @@
 import {expect} from 'chai'
 
-import {humanCount, humanDuration, humanSize, plural, shellCommand, shortMacLength, table} from '../../../src/cli/format.js'
+import {
+  humanCount,
+  humanDuration,
+  humanSize,
+  plural,
+  shellCommand,
+  shortMacLength,
+  table,
+} from '../../../src/cli/format.js'
 
 describe('format', () => {
   it('writes sizes as plakar does, and never 1024 of a unit', () => {
