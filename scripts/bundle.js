@@ -25,7 +25,7 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
     minifyWhitespace: true,
     outfile: script,
     platform: 'node',
-    plugins: [withoutForms, ...plugins],
+    plugins: [withoutUnused, ...plugins],
     // A script that is compiled by `bin/start.cjs` cannot import.
     supported: {'dynamic-import': false},
     target: 'node20.19',
@@ -39,12 +39,25 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
   return {licenses, script}
 }
 
-/** No form is ever sent; what axios would encode one with brings the MIME types of the world. */
-const withoutForms = {
-  name: 'without-forms',
+/**
+ * What axios loads at its start and is never used for: forms (with the MIME types of the world), redirects and tunnels
+ * (ours are in src/registry/transport), HTTP/2. Together they take as long as the rest of it.
+ */
+const UNUSED = {
+  'follow-redirects': 'module.exports = {}',
+  'form-data': 'module.exports = class FormData {}',
+  http2: 'module.exports = {}',
+  'https-proxy-agent': 'module.exports = class HttpsProxyAgent {}',
+}
+
+const withoutUnused = {
+  name: 'without-unused',
   setup({onLoad, onResolve}) {
-    onResolve({filter: /^form-data$/}, () => ({namespace: 'without-forms', path: 'form-data'}))
-    onLoad({filter: /.*/, namespace: 'without-forms'}, () => ({contents: 'module.exports = class FormData {}'}))
+    const filter = new RegExp(`^(?:${Object.keys(UNUSED).join('|')})$`)
+    onResolve({filter}, ({importer, path}) =>
+      /[/\\]node_modules[/\\]axios[/\\]/.test(importer) ? {namespace: 'unused', path} : undefined,
+    )
+    onLoad({filter: /.*/, namespace: 'unused'}, ({path}) => ({contents: UNUSED[path]}))
   },
 }
 
