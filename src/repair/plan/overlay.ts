@@ -115,8 +115,10 @@ export class OverlayRepository implements Repository {
   async #fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
     const copy = this.#copies.get(target.digest)
     if (!copy) return this.#base.blobs.fetch(target, options)
-    const stream = await copy.open(options)
-    return options.range ? cut(stream, options.range) : stream
+    const {range, signal} = options
+    // A copy that lies in a repository would take a range as well, and it would be cut twice.
+    const stream = await copy.open({signal})
+    return range ? cut(stream, range) : stream
   }
 
   #known(reference: string): FetchedManifest | undefined {
