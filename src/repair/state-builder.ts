@@ -1,10 +1,20 @@
 import type {PackfileIndex} from '../kloset/packfile.js'
+import type {CallOptions, Repository} from '../registry/interfaces.js'
+import type {RepairAction} from './plan/types.js'
 import type {StoreKeys} from './store-keys.js'
 
 import {sealEnvelope} from '../kloset/envelope.js'
 import {type Mac} from '../kloset/mac.js'
-import {encodeState, LocationEntry, STATE_VERSION, timestampToNanos, type WritableEntry} from '../kloset/state.js'
-import {type Timestamp} from '../kloset/timestamp.js'
+import {
+  encodeState,
+  LocationEntry,
+  STATE_VERSION,
+  timestampFromNanos,
+  timestampToNanos,
+  type WritableEntry,
+} from '../kloset/state.js'
+import {type Timestamp, timestampFromMillis} from '../kloset/timestamp.js'
+import {packfileIndexOf} from './packfile-access.js'
 
 /** A packfile whose blobs a state is to tell of. */
 export interface IndexedPackfile {
@@ -54,6 +64,43 @@ export async function buildState({
   return keys.contents.lend('state', async (hasher) =>
     sealEnvelope(data, {hasher: hasher!, resource: 'state', version: STATE_VERSION}),
   )
+}
+
+interface Rebuilt extends CallOptions {
+  readonly action: Extract<RepairAction, {readonly kind: 'rebuild-state'}>
+  /** The state's time when no packfile tells one. */
+  readonly created: number
+  readonly keys: StoreKeys
+  readonly mac: Mac
+}
+
+/**
+ * A lost state, made of the indexes of packfiles.
+ * @throws NotFoundError | StoreFormatError | IntegrityError when one of them cannot be read
+ */
+export async function rebuiltState(
+  repository: Repository,
+  {action, created, keys, mac, signal}: Rebuilt,
+): Promise<Buffer> {
+  const packfiles: IndexedPackfile[] = []
+  for (const packfile of action.packfiles) {
+    packfiles.push({index: await packfileIndexOf(repository, packfile, keys, {signal}), mac: packfile})
+  }
+
+  return buildState({
+    extra: action.coloured.map(({mac: coloured, type, when}) => ({
+      kind: 'coloured',
+      mac: coloured,
+      type,
+      when: timestampFromNanos(BigInt(when)),
+    })),
+    keys,
+    mac,
+    packfiles,
+    parent: action.parent,
+    serial: Buffer.from(keys.configuration.repositoryId),
+    ...(packfiles.length === 0 && {timestamp: timestampFromMillis(created)}),
+  })
 }
 
 function youngest(packfiles: readonly IndexedPackfile[]): Timestamp {

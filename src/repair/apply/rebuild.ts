@@ -4,13 +4,10 @@ import type {StoreKeys} from '../store-keys.js'
 
 import {isNotFound, KlosetOciError} from '../../errors.js'
 import {type Resource} from '../../kloset/resource.js'
-import {timestampFromNanos} from '../../kloset/state.js'
-import {timestampFromMillis} from '../../kloset/timestamp.js'
 import {digestOf} from '../../registry/digest.js'
 import {collect} from '../../util/collect.js'
 import {bufferSource} from '../../util/content-source.js'
-import {packfileIndexOf} from '../packfile-access.js'
-import {buildState, type IndexedPackfile} from '../state-builder.js'
+import {rebuiltState} from '../state-builder.js'
 import {type ApplyContext, createdOf, recordName} from './context.js'
 import {writeObject} from './write-object.js'
 
@@ -20,29 +17,14 @@ const MAX_STAGED_BYTES = 2 * 1024 ** 3 - 1
 /** Builds a lost state out of the indexes of packfiles that no other state knows, and writes it under its tag. */
 export async function rebuildState(
   step: RepairStep,
-  {coloured, packfiles, parent}: Extract<RepairAction, {readonly kind: 'rebuild-state'}>,
+  action: Extract<RepairAction, {readonly kind: 'rebuild-state'}>,
   context: ApplyContext,
 ): Promise<Digest> {
-  const {repository, signal} = context
+  const {repository, sealed, signal} = context
   const keys = needKeys(context)
-  const bytes = await stagedBytes(step, 'state', context, async () => {
-    const indexed: IndexedPackfile[] = []
-    for (const mac of packfiles) indexed.push({index: await packfileIndexOf(repository, mac, keys, {signal}), mac})
-    return buildState({
-      extra: coloured.map(({mac, type, when}) => ({
-        kind: 'coloured',
-        mac,
-        type,
-        when: timestampFromNanos(BigInt(when)),
-      })),
-      keys,
-      mac: step.object.mac!,
-      packfiles: indexed,
-      parent,
-      serial: Buffer.from(keys.configuration.repositoryId),
-      ...(indexed.length === 0 && {timestamp: timestampFromMillis(createdOf(context.sealed))}),
-    })
-  })
+  const bytes = await stagedBytes(step, 'state', context, async () =>
+    rebuiltState(repository, {action, created: createdOf(sealed), keys, mac: step.object.mac!, signal}),
+  )
   return writeStagedBytes(step, {bytes, resource: 'state', tag: step.tag}, context)
 }
 

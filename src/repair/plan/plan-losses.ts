@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto'
 import type {Mac} from '../../kloset/mac.js'
 import type {PlanContext} from './context.js'
 import type {LostObject} from './plan-objects.js'
+import type {Lost, LostState} from './plan-states.js'
 import type {LostPath} from './types.js'
 
 import {BLOB_TYPES, type BlobType} from '../../kloset/blob-type.js'
@@ -18,17 +19,19 @@ import {draft} from './draft.js'
 /** Paths listed for all that is lost; beyond it they are counted. */
 const MAX_PATHS = 10_000
 
+/** Stands for all packfiles whose content no state tells any more. */
+const UNTOLD = ''
+
 /** Says what stays lost and what it costs; what can be saved of damaged packfiles is planned for. */
-export async function planLosses(lost: readonly LostObject[], context: PlanContext): Promise<void> {
+export async function planLosses({objects: lost, states}: Lost, context: PlanContext): Promise<void> {
   const {book, keys, overlay, signal} = context
-  if (lost.length === 0) return
   const packfiles = lost.filter(({patient}) => patient.resource === 'packfile' && patient.mac !== undefined)
   for (const {patient, reason} of lost) {
     if (patient.resource === 'packfile') continue
     book.lose({paths: [], reason: `${reason}; no source has a sound copy`, snapshots: 'unknown', tag: patient.tag})
   }
 
-  if (packfiles.length === 0) return
+  if (packfiles.length === 0 && states.length === 0) return
   if (!keys?.codec) {
     for (const {patient, reason} of packfiles) {
       const why = `${reason}; no source has a sound copy; what of it can be saved is not known without the passphrase`
@@ -40,7 +43,7 @@ export async function planLosses(lost: readonly LostObject[], context: PlanConte
 
   const contents = await StoreContents.open(new KlosetStore(overlay), {secret: keys.secret, signal})
   try {
-    await new LossFinder(contents, context).plan(packfiles)
+    await new LossFinder(contents, context).plan(packfiles, states)
   } finally {
     contents.close()
   }
@@ -57,7 +60,7 @@ class LossFinder {
     this.#context = context
   }
 
-  async plan(packfiles: readonly LostObject[]): Promise<void> {
+  async plan(packfiles: readonly LostObject[], states: readonly LostState[]): Promise<void> {
     const {index} = this.#contents
     const gone = new Set(packfiles.map(({patient}) => patient.mac!))
     const known = blobsIn(gone, index.allLocations())
@@ -83,36 +86,23 @@ class LossFinder {
       }
     }
 
-    const costs = await this.#costs()
-    const {book} = this.#context
-    for (const {patient, reason} of packfiles) {
-      const cost = costs.get(patient.mac!)
-      const isSalvaged = salvageable.has(patient.mac!)
-      if (isSalvaged && !cost) {
-        book.note(`${patient.tag}: all that snapshots need of it can still be read, and moves into a new packfile`)
-        continue
-      }
-
-      const how = isSalvaged
-        ? 'no source has a sound copy, and a part of it cannot be read'
-        : 'no source has a sound copy'
-      const more = cost && cost.count > cost.paths.length ? `; ${cost.count} paths in all` : ''
-      book.lose({
-        paths: cost?.paths ?? [],
-        reason: `${reason}; ${how}${more}`,
-        snapshots: [...(cost?.snapshots ?? [])],
-        tag: patient.tag,
-      })
-    }
+    const costs = await this.#costs(states.length > 0)
+    // Only a lost state knew what they hold.
+    const untold = new Set(states.length === 0 ? [] : [...gone].filter((mac) => known.get(mac)!.length === 0))
+    for (const mac of salvageable) untold.delete(mac)
+    for (const one of packfiles) this.#tell(one, {costs, salvageable, untold})
+    this.#tellStates(states, untold.size === 0 ? costs.get(UNTOLD) : undefined)
   }
 
-  /** What the lost blobs cost, by the packfile that had them. */
-  async #costs(): Promise<ReadonlyMap<Mac, Cost>> {
-    const costs = new Map<Mac, Cost>()
-    if (this.#lost.size === 0) return costs
+  /** What the lost blobs cost, by the packfile that had them. @param isStateLost where some of them lay nobody tells */
+  async #costs(isStateLost: boolean): Promise<Costs> {
+    const costs = new Map<string, Cost>()
+    if (this.#lost.size === 0 && !isStateLost) return costs
     let listed = 0
-    const charge = (key: string, snapshot: Mac, path: string | undefined) => {
-      const packfile = this.#lost.get(key)
+    const {index} = this.#contents
+    const charge = ({mac, type}: BlobName, snapshot: Mac, path: string | undefined) => {
+      const isUntold = isStateLost && !index.locate(type, mac)
+      const packfile = this.#lost.get(keyOf({mac, type})) ?? (isUntold ? UNTOLD : undefined)
       if (packfile === undefined) return
       const cost = costs.get(packfile) ?? {count: 0, paths: [], seen: new Set<string>(), snapshots: new Set<Mac>()}
       costs.set(packfile, cost)
@@ -126,7 +116,7 @@ class LossFinder {
       cost.paths.push({path: name, snapshot})
     }
 
-    for (const {mac} of this.#contents.index.snapshots()) await this.#walk(mac, charge)
+    for (const {mac} of index.snapshots()) await this.#walk(mac, charge)
     return costs
   }
 
@@ -145,22 +135,72 @@ class LossFinder {
     return saved.kept
   }
 
-  async #walk(snapshot: Mac, charge: (key: string, snapshot: Mac, path: string | undefined) => void): Promise<void> {
+  #tell(
+    {patient, reason}: LostObject,
+    {costs, salvageable, untold}: {costs: Costs; salvageable: ReadonlySet<Mac>; untold: ReadonlySet<Mac>},
+  ): void {
+    const {book} = this.#context
+    const mac = patient.mac!
+    const isUntold = untold.has(mac)
+    const cost = costs.get(isUntold ? UNTOLD : mac)
+    const isSalvaged = salvageable.has(mac)
+    if (isSalvaged && !cost) {
+      book.note(`${patient.tag}: all that snapshots need of it can still be read, and moves into a new packfile`)
+      return
+    }
+
+    const how = isSalvaged
+      ? 'no source has a sound copy, and a part of it cannot be read'
+      : 'no source has a sound copy'
+    const nobody = isUntold ? ', and no state tells any more what it held' : ''
+    const more = cost && cost.count > cost.paths.length ? `; ${cost.count} paths in all` : ''
+    book.lose({
+      paths: cost?.paths ?? [],
+      reason: `${reason}; ${how}${nobody}${more}`,
+      snapshots: isUntold && !cost ? 'unknown' : [...(cost?.snapshots ?? [])],
+      tag: patient.tag,
+    })
+  }
+
+  /** @param untold what the blobs cost that no lost packfile can be blamed for */
+  #tellStates(states: readonly LostState[], untold: Cost | undefined): void {
+    let cost = untold
+    for (const {isRebuilt, patient, reason} of states) {
+      if (isRebuilt && !cost) continue
+      const what = isRebuilt
+        ? 'a new one is made of the packfiles that are left, and blobs that snapshots need are in none of them'
+        : 'no packfile is without a state: what it told of, deletions perhaps, is told by others or lost'
+      this.#context.book.lose({
+        paths: cost?.paths ?? [],
+        reason: `${reason}; ${what}`,
+        snapshots: cost ? [...cost.snapshots] : 'unknown',
+        tag: patient.tag,
+      })
+      cost = undefined
+    }
+  }
+
+  async #walk(snapshot: Mac, charge: (blob: BlobName, snapshot: Mac, path: string | undefined) => void): Promise<void> {
     const onBroken = ({before, from, mac, path, type}: BrokenReference) => {
       const range = from === undefined && before === undefined ? undefined : `${from ?? '/'} … ${before ?? ''}`
-      charge(keyOf({mac, type}), snapshot, path ?? range)
+      charge({mac, type}, snapshot, path ?? range)
     }
 
     try {
       const opened = await this.#contents.snapshot(snapshot)
       for await (const {mac, path, type} of snapshotReferences(opened, {onBroken})) {
-        if (path !== undefined || type !== BLOB_TYPES.snapshot) charge(keyOf({mac, type}), snapshot, path)
+        if (path !== undefined || type !== BLOB_TYPES.snapshot) charge({mac, type}, snapshot, path)
       }
     } catch (error) {
       if (!isObjectFault(error)) throw error
-      charge(keyOf({mac: snapshot, type: BLOB_TYPES.snapshot}), snapshot, '(all of it: its header cannot be read)')
+      charge({mac: snapshot, type: BLOB_TYPES.snapshot}, snapshot, '(all of it: its header cannot be read)')
     }
   }
+}
+
+interface BlobName {
+  readonly mac: Mac
+  readonly type: BlobType
 }
 
 interface Cost {
@@ -170,6 +210,9 @@ interface Cost {
   readonly snapshots: Set<Mac>
 }
 
-function keyOf({mac, type}: {readonly mac: Mac; readonly type: BlobType}): string {
+/** By the packfile that had what was lost. */
+type Costs = ReadonlyMap<string, Cost>
+
+function keyOf({mac, type}: BlobName): string {
   return `${type} ${mac}`
 }

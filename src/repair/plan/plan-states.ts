@@ -1,3 +1,5 @@
+import {Readable} from 'node:stream'
+
 import type {Finding} from '../../checker/findings.js'
 import type {Mac} from '../../kloset/mac.js'
 import type {Clock} from '../../util/clock.js'
@@ -8,8 +10,12 @@ import type {LostObject, Outcome} from './plan-objects.js'
 import {gcCheck} from '../../checker/gc-check.js'
 import {KlosetOciError} from '../../errors.js'
 import {BLOB_TYPES} from '../../kloset/blob-type.js'
+import {StoreContents} from '../../kloset/contents.js'
+import {KlosetStore} from '../../kloset/store.js'
+import {digestOf} from '../../registry/digest.js'
 import {packfileIndexOf} from '../packfile-access.js'
 import {type CachedStates, StateCacheSource} from '../sources/cache-source.js'
+import {rebuiltState} from '../state-builder.js'
 import {readStateFacts} from '../state-facts.js'
 import {tagStateOf} from '../tag-state.js'
 import {draft} from './draft.js'
@@ -17,23 +23,30 @@ import {diagnose} from './heal.js'
 import {planObjects} from './plan-objects.js'
 
 /** A healed state may tell of further lost objects, among them states: so often is looked again. */
-const MAX_ROUNDS = 4
+const MAX_ROUNDS = 8
 
 export interface StateOptions extends PlanContext {
   readonly clock: Clock
+}
+
+/** What nothing brings back as it was. */
+export interface Lost {
+  /** Packfiles and CONFIG. */
+  readonly objects: readonly LostObject[]
+  /** States, also those that a new one is made for: it tells only of the packfiles that are left. */
+  readonly states: readonly LostState[]
+}
+
+export interface LostState extends LostObject {
+  readonly isRebuilt: boolean
 }
 
 /**
  * Plans for states: what the healed ones tell of is looked for as well; packfiles that only lost ones knew are told of
  * by the sources' states, or by a new one that is made of their indexes.
  * @param first what became of the objects that the check found damaged
- * @returns what stays lost, packfiles and CONFIG
  */
-export async function planStates(
-  findings: readonly Finding[],
-  first: Outcome,
-  options: StateOptions,
-): Promise<readonly LostObject[]> {
+export async function planStates(findings: readonly Finding[], first: Outcome, options: StateOptions): Promise<Lost> {
   const {keys, overlay} = options
   const lost = first.lost.filter(({patient}) => patient.resource !== 'state')
   const lostStates = new Map(
@@ -42,7 +55,7 @@ export async function planStates(
   let unknown = unknownIn(findings)
   if (!keys?.codec) {
     loseStates(lostStates.values(), 'and without the passphrase no new one can be made', options)
-    return lost
+    return {objects: lost, states: []}
   }
 
   const seen = new Set([...first.healed.map(({tag}) => tag), ...first.lost.map(({patient}) => patient.tag)])
@@ -52,7 +65,12 @@ export async function planStates(
     const changesStates = [...outcome.healed, ...outcome.lost.map(({patient}) => patient)].some(
       ({resource}) => resource === 'state',
     )
-    if (!changesStates) break
+    if (!changesStates) {
+      const {size} = unknown
+      unknown = await fromSources(unknown, options)
+      if (unknown.size === size) break
+    }
+
     const again = await checkAgain(options)
     unknown = unknownIn(again)
     const fresh = again.filter(({tag}) => tag !== undefined && !seen.has(tag))
@@ -65,9 +83,33 @@ export async function planStates(
     }
   }
 
-  const left = await fromSources(new Set(unknown), options)
-  await rebuild([...lostStates.values()], left, options)
-  return lost
+  const states = [...lostStates.values()]
+  if (states.length > 0) for await (const mac of untagged(options)) unknown.add(mac)
+  return {objects: lost, states: await rebuild(states, unknown, options)}
+}
+
+/**
+ * Packfiles that have lost their tags, and that no state knows: a lost one may have. They get their tags back.
+ * @yields their MACs
+ */
+async function* untagged(options: StateOptions): AsyncGenerator<Mac> {
+  const {book, keys, overlay, repository, self, signal} = options
+  const contents = await StoreContents.open(new KlosetStore(overlay), {secret: keys!.secret, signal})
+  try {
+    for await (const name of self.packfiles({signal})) {
+      if (name.mac === undefined || contents.index.packfile(name.mac)) continue
+      if ((await tagStateOf(overlay, name.tag, {signal})) !== 'absent') continue
+      await book.rely(repository, name.tag, signal)
+      const diagnosis = await diagnose({...name, findings: []}, options)
+      if (diagnosis.kind !== 'heal') continue
+      const message = `${name.tag}: has no tag, and no state knows it: the one that is lost may have`
+      book.add(draft(name, diagnosis.action, {sources: book.locations, why: [{message}]}))
+      overlay.heal(name, diagnosis.copy)
+      yield name.mac
+    }
+  } finally {
+    contents.close()
+  }
 }
 
 async function checkAgain({clock, concurrency, keys, overlay, signal}: StateOptions): Promise<Finding[]> {
@@ -80,8 +122,8 @@ async function checkAgain({clock, concurrency, keys, overlay, signal}: StateOpti
   return findings
 }
 
-function unknownIn(findings: readonly Finding[]): readonly Mac[] {
-  return findings.flatMap(({kind, object}) => (kind === 'packfile-unknown' && object?.mac ? [object.mac] : []))
+function unknownIn(findings: readonly Finding[]): Set<Mac> {
+  return new Set(findings.flatMap(({kind, object}) => (kind === 'packfile-unknown' && object?.mac ? [object.mac] : [])))
 }
 
 function loseStates(states: Iterable<LostObject>, why: string, {book}: StateOptions): void {
@@ -90,8 +132,12 @@ function loseStates(states: Iterable<LostObject>, why: string, {book}: StateOpti
   }
 }
 
-/** States of the sources that the store has not, and that tell of packfiles which nothing in the store knows. */
-async function fromSources(unknown: Set<Mac>, options: StateOptions): Promise<Set<Mac>> {
+/**
+ * States of the sources that the store has not, and that tell of packfiles which nothing in the store knows.
+ * @returns the packfiles that still nothing knows
+ */
+async function fromSources(packfiles: ReadonlySet<Mac>, options: StateOptions): Promise<Set<Mac>> {
+  const unknown = new Set(packfiles)
   const {book, keys, overlay, repository, signal, sources} = options
   for (const source of sources) {
     if (unknown.size === 0) return unknown
@@ -125,8 +171,12 @@ async function fromSources(unknown: Set<Mac>, options: StateOptions): Promise<Se
  * New states for the packfiles that only lost ones knew: where plakar's cache says which state had which, one for each;
  * otherwise one for all. What no new one takes the place of goes.
  */
-async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, options: StateOptions): Promise<void> {
-  const {book, repository, signal} = options
+async function rebuild(
+  lost: readonly LostObject[],
+  unknown: ReadonlySet<Mac>,
+  options: StateOptions,
+): Promise<LostState[]> {
+  const {book, keys, now, overlay, repository, signal} = options
   if (lost.length === 0) {
     if (unknown.size > 0) {
       book.note(
@@ -134,7 +184,7 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
       )
     }
 
-    return
+    return []
   }
 
   const {packfiles, snapshots} = await readable(unknown, options)
@@ -149,13 +199,20 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
   const target = lost.find(({patient}) => patient.mac && snapshots.has(patient.mac)) ?? lost[0]!
   groups.get(target)!.push(...rest)
   let coloured = cached?.coloured ?? []
-  for (const [{patient, reason}, group] of groups) {
+  const states: LostState[] = []
+  for (const [one, group] of groups) {
+    const {patient, reason} = one
     const why = [{message: reason}, ...patient.findings.slice(1)]
     if (group.length > 0 || coloured.length > 0) {
       const parent = patient.mac && cached?.states.get(patient.mac)
       const action = {coloured, kind: 'rebuild-state', packfiles: group.sort(), ...(parent && {parent})} as const
       book.add(draft(patient, action, {sources: book.locations, why}))
       coloured = []
+      // What it costs that more was lost than the state is seen in the store as it will be.
+      const bytes = await rebuiltState(overlay, {action, created: now, keys: keys!, mac: patient.mac!, signal})
+      const open = async () => Readable.from([bytes])
+      overlay.heal(patient, {digest: digestOf(bytes), name: patient.tag, open, size: bytes.length})
+      states.push({...one, isRebuilt: true})
       continue
     }
 
@@ -163,11 +220,10 @@ async function rebuild(lost: readonly LostObject[], unknown: ReadonlySet<Mac>, o
       book.add(draft(patient, {kind: 'remove-tag'}, {sources: book.locations, why}))
     }
 
-    if (packfiles.length === 0) {
-      const what = 'no packfile is without a state: what it told of, deletions perhaps, is told by others or lost'
-      book.lose({paths: [], reason: `${reason}; ${what}`, snapshots: [], tag: patient.tag})
-    }
+    if (packfiles.length === 0) states.push({...one, isRebuilt: false})
   }
+
+  return states
 }
 
 /** What plakar's cache says of the store, when one is among the sources and knows it. */

@@ -111,15 +111,13 @@ export class SelfSource implements Source {
     }
   }
 
-  async *states(options: CallOptions = {}): AsyncGenerator<ObjectName> {
-    for (const tag of this.#manifests.keys()) {
-      const meaning = meaningOf(tag)
-      if (meaning.kind === 'object' && meaning.resource === 'state') yield {mac: meaning.mac, resource: 'state', tag}
-    }
+  /** Packfiles that lie in the store without their tags. */
+  async *packfiles(options: CallOptions = {}): AsyncGenerator<ObjectName> {
+    yield* this.#named('packfile', options)
+  }
 
-    for (const {mac, resource} of await this.#index(options)) {
-      if (resource === 'state' && mac !== undefined) yield {mac, resource, tag: tagOf('state', mac)}
-    }
+  async *states(options: CallOptions = {}): AsyncGenerator<ObjectName> {
+    yield* this.#named('state', options)
   }
 
   async #holdsConfig(copy: Copy, options: CallOptions): Promise<boolean> {
@@ -188,6 +186,17 @@ export class SelfSource implements Source {
         bytes: await collect(stream, {limit: MAX_MANIFEST_BYTES, what: digest}),
         mediaType: MEDIA_TYPE.imageManifest,
       }
+    }
+  }
+
+  async *#named(wanted: 'packfile' | 'state', options: CallOptions): AsyncGenerator<ObjectName> {
+    for (const tag of this.#manifests.keys()) {
+      const meaning = meaningOf(tag)
+      if (meaning.kind === 'object' && meaning.resource === wanted) yield {mac: meaning.mac, resource: wanted, tag}
+    }
+
+    for (const {mac, resource} of await this.#index(options)) {
+      if (resource === wanted && mac !== undefined) yield {mac, resource, tag: tagOf(resource, mac)}
     }
   }
 
