@@ -32,6 +32,8 @@ interface PushState {
   chunked: boolean
   lost: number
   restarts: number
+  /** How the last try went out: what is known about the registry by now may be what other pushes have learnt meanwhile. */
+  tried: {readonly bytes: number; readonly chunked: boolean}
 }
 
 /**
@@ -64,13 +66,12 @@ export class BlobUploader {
   #another(error: unknown, target: Descriptor, state: PushState): boolean {
     if (!(error instanceof RegistryResponseError)) return false
     const {capabilities} = this.#context
-    const chunked = this.#inChunks(target, state)
     if (refusesSize(error)) {
-      const tried = chunked ? Math.min(capabilities.chunkBytes, target.size) : target.size
-      if (tried <= MIN_CHUNK_BYTES) return false
+      const {bytes, chunked} = state.tried
+      if (bytes <= MIN_CHUNK_BYTES) return false
       if (!chunked) capabilities.monolithicLimit = Math.min(capabilities.monolithicLimit, target.size - 1)
-      if (chunked || tried <= capabilities.chunkBytes) {
-        capabilities.chunkBytes = Math.max(MIN_CHUNK_BYTES, Math.ceil(tried / 2))
+      if (chunked || bytes <= capabilities.chunkBytes) {
+        capabilities.chunkBytes = Math.max(MIN_CHUNK_BYTES, Math.min(capabilities.chunkBytes, Math.ceil(bytes / 2)))
       }
 
       return true
@@ -174,7 +175,7 @@ export class BlobUploader {
 
   async #push(target: Descriptor, source: ContentSource, options: PushOptions): Promise<boolean> {
     const {signal} = options
-    const state: PushState = {chunked: false, lost: 0, restarts: 0}
+    const state: PushState = {chunked: false, lost: 0, restarts: 0, tried: {bytes: target.size, chunked: false}}
     const sent = await this.#retrying(async () => this.#try(target, source, options, state), signal)
     if (this.#context.durable) await this.#confirm(target, signal)
     if (sent && !options.force) await this.#proveMount(target.digest, signal)
@@ -199,9 +200,10 @@ export class BlobUploader {
     session: UploadSession,
     target: Descriptor,
     source: ContentSource,
-    signal: AbortSignal | undefined,
+    {signal, state}: {readonly signal: AbortSignal | undefined; readonly state: PushState},
   ): Promise<void> {
     const size = Math.max(this.#context.capabilities.chunkBytes, session.minChunkBytes)
+    state.tried = {bytes: Math.min(size, target.size), chunked: true}
     if (size > MAX_CHUNK_BYTES) {
       throw new ProtocolError(
         `push of ${target.digest}: the registry wants chunks of ${size} bytes, more than ${MAX_CHUNK_BYTES}`,
@@ -232,7 +234,8 @@ export class BlobUploader {
     {signal, state}: {readonly signal: AbortSignal | undefined; readonly state: PushState},
   ): Promise<void> {
     const chunked = this.#inChunks(target, state)
-    if (chunked) await this.#sendChunks(session, target, source, signal)
+    if (chunked) await this.#sendChunks(session, target, source, {signal, state})
+    else state.tried = {bytes: target.size, chunked: false}
     const response = await session.finish(target.digest, chunked ? undefined : checkedSource(source, target), signal)
     await expectStatus(response, [200, 201, 202, 204], 'PUT')
     await discard(response.body)

@@ -56,6 +56,16 @@ describe('uploads in chunks', () => {
     expect(one.stored.uploads.size).to.equal(0)
   })
 
+  it('are found by many pushes at once, all of which were refused whole', async () => {
+    const one = await rig({maxChunk: MIB, maxMonolithic: MIB}, {chunkBytes: 4 * MIB})
+    const contents = Array.from({length: 8}, () => randomBytes(2 * MIB))
+    await Promise.all(
+      contents.map(async (bytes) => one.repository.blobs.push(blobOf(bytes), bufferSource(bytes), {force: true})),
+    )
+    for (const bytes of contents) expect(one.stored.blobs.has(digestOf(bytes))).to.equal(true)
+    expect(one.repository.capabilities.chunkBytes).to.equal(MIB)
+  })
+
   it('are no smaller than the registry wants', async () => {
     const one = await rig({chunkMinLength: 2 * MIB, maxMonolithic: MIB}, {chunkBytes: 300_000})
     await one.repository.blobs.push(BLOB, bufferSource(BYTES))
