@@ -53,6 +53,9 @@ const ABOUT_OBJECT: ReadonlySet<string> = new Set([
   'VERSION',
 ])
 
+/** Of these the target says nothing about the object: an upload that it has lost, an answer that makes no sense. */
+const OF_TARGET: ReadonlySet<string> = new Set(['NOT_FOUND', 'PROTOCOL'])
+
 /** Codes that end the copy: no other object would fare better. */
 const FATAL: ReadonlySet<string> = new Set([
   'FORBIDDEN',
@@ -73,7 +76,8 @@ export class CopyFailures {
   /** @throws the error itself when it ends the copy */
   failed(error: unknown, side: CopyFailure['side']): CopyFailure {
     if (!(error instanceof KlosetOciError) || FATAL.has(error.code)) throw error
-    const kind = ABOUT_OBJECT.has(error.code) ? 'damage' : 'passing'
+    const isDamage = ABOUT_OBJECT.has(error.code) && !(side === 'target' && OF_TARGET.has(error.code))
+    const kind = isDamage ? 'damage' : 'passing'
     this.#inARow = kind === 'damage' ? 0 : this.#inARow + 1
     if (this.#inARow >= MAX_FAILURES_IN_A_ROW) throw error
     const {code, message, suggestions} = errorToJson(error)

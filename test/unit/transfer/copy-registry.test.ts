@@ -2,6 +2,7 @@ import {expect} from 'chai'
 
 import {tagOf} from '../../../src/kloset/resource.js'
 import {openRepository} from '../../../src/registry/open.js'
+import {copyExitCode} from '../../../src/transfer/index.js'
 import {FakeRegistry} from '../../helpers/fake-registry.js'
 import {storeWithPackfiles} from '../../helpers/test-store.js'
 import {copied} from './copies.js'
@@ -55,4 +56,23 @@ describe('copy between registries', () => {
       expect(fakes[1]!.requests.filter(({method, status: code}) => method === 'PUT' && code === 400)).to.deep.equal([])
     })
   }
+
+  it('does not call an object damaged whose upload the target loses', async () => {
+    const {packfiles, repository, store} = await storeWithPackfiles(1)
+    const to = await openRepository(`oci://${fakes[1]!.host}/main`, {retry: {attempts: 1}})
+    try {
+      await copied(repository, to, {concurrency: 1})
+      const [packfile] = packfiles
+      const {blobs, tags} = fakes[1]!.repository('main')
+      blobs.delete((await store.stat('packfile', packfile!)).digest)
+      tags.delete(tagOf('packfile', packfile!))
+      fakes[1]!.fail({method: 'PUT', path: /uploads/, status: 404, times: 99})
+      const {outcomes, summary} = await copied(repository, to, {concurrency: 1})
+      const kinds = new Set(outcomes.flatMap(({failure}) => (failure ? [`${failure.side} ${failure.kind}`] : [])))
+      expect([...kinds]).to.deep.equal(['target passing'])
+      expect(copyExitCode(summary)).to.equal(75)
+    } finally {
+      await to.close()
+    }
+  })
 })
