@@ -18,6 +18,8 @@ export function redactUrl(url: string | URL): string {
     if (!HARMLESS.has(name)) copy.searchParams.set(name, 'redacted')
   }
 
+  // A path may hold a token that was sent: some stores of blobs are opened by nothing else.
+  copy.pathname = withoutSecrets(copy.pathname, 'redacted')
   return copy.href
 }
 
@@ -32,29 +34,63 @@ const MAX_REMEMBERED = 64
 /** A shorter text would be found by chance, and would hide what is no secret. */
 const MIN_SECRET_CHARS = 4
 
-const remembered = new Set<string>()
+/** Each secret with the forms in which texts and addresses may hold it. */
+const remembered = new Map<string, readonly string[]>()
 
 /** From now on no foreign text that `plainText` passes on shows this one. */
 export function rememberSecret(secret: string): void {
   if (secret.length < MIN_SECRET_CHARS) return
+  const forms = remembered.get(secret) ?? formsOf(secret)
   remembered.delete(secret)
-  remembered.add(secret)
-  for (const oldest of remembered) {
+  remembered.set(secret, forms)
+  for (const oldest of remembered.keys()) {
     if (remembered.size <= MAX_REMEMBERED) return
     remembered.delete(oldest)
   }
 }
 
+/** The longest first: a shorter one may be a part of it. */
+function formsOf(secret: string): string[] {
+  const inJson = JSON.stringify(secret).slice(1, -1)
+  // Half a character cannot stand in an address.
+  const whole = Buffer.from(secret).toString()
+  const forms = [
+    secret,
+    inJson,
+    inJson.replaceAll(/[&<>]/g, (character) => `\\u00${character.codePointAt(0)!.toString(16)}`),
+    encodeURI(whole),
+    encodeURIComponent(whole),
+    new URLSearchParams([['', secret]]).toString().slice(1),
+    new URL(`http://x/${secret.replaceAll(/[#?]/g, (character) => encodeURIComponent(character))}`).pathname.slice(1),
+  ]
+  return [...new Set(forms)].sort((left, right) => right.length - left.length)
+}
+
+function withoutSecrets(text: string, instead: string): string {
+  let clean = text
+  for (const forms of remembered.values()) for (const form of forms) clean = clean.replaceAll(form, instead)
+  return clean
+}
+
+/** Addresses in foreign texts: some are as good as a password for as long as they are signed for. */
+const ADDRESS = /\b(https?:\/\/)(?:[^\s"'/<>?#]*@)?([^\s"'<>?#]*)([#?][^\s"'<>]*)?/gi
+
+/** A parameter of a signed address that was torn out of it. */
+const SIGNATURE = /\b((?:x-(?:amz|goog)-[a-z-]*|access_?token|sig|signature)=)[^\s"'&<>]+/gi
+
 /**
  * Line breaks become spaces; other control and direction-changing characters vanish, so that a terminal is not driven.
- * Secrets of ours that a registry throws back are taken out.
+ * Secrets of ours that a registry throws back are taken out, and of addresses what may be a secret of others.
  */
 export function plainText(text: string, limit = 500): string {
-  let clean = text
+  const clean = withoutSecrets(text, '<secret>')
     .replaceAll(/[\t\n\r]+/g, ' ')
     .replaceAll(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '')
     .replaceAll(/ {2,}/g, ' ')
     .trim()
-  for (const secret of remembered) clean = clean.replaceAll(secret, '<secret>')
-  return clean.length > limit ? `${clean.slice(0, limit)}…` : clean
+  // Once more: what was taken out may have stood inside a secret.
+  const shown = withoutSecrets(clean, '<secret>')
+    .replaceAll(ADDRESS, (_, scheme: string, rest: string, query = '') => `${scheme}${rest}${query === '' ? '' : '?…'}`)
+    .replaceAll(SIGNATURE, '$1…')
+  return shown.length > limit ? `${shown.slice(0, limit)}…` : shown
 }

@@ -23,6 +23,8 @@ export class Secret {
 
   /** The text itself, for the one place that sends or stores it. */
   reveal(): string {
+    // Whoever gets it now may throw it back at any time from now on.
+    rememberSecret(this.#value)
     return this.#value
   }
 

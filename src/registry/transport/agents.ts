@@ -10,6 +10,7 @@ import {getProxyForUrl} from 'proxy-from-env'
 import type {TlsConnectOptions} from './tls.js'
 
 import {InvalidArgumentError} from '../../errors.js'
+import {rememberSecret} from '../redact.js'
 import {isLoopback} from '../reference.js'
 import {ConnectionMemory} from './connection-memory.js'
 
@@ -205,12 +206,15 @@ function proxyFor(target: URL): Proxy | undefined {
 
   const {password, username} = url
   const login = username || password ? `${decode(username)}:${decode(password)}` : undefined
+  rememberSecret(decode(password))
   return {login, url: new URL(`${url.protocol}//${url.host}/`)}
 }
 
 function authorization({login}: Proxy): Record<string, string> {
   if (login === undefined) return {}
-  return {'Proxy-Authorization': `Basic ${Buffer.from(login).toString('base64')}`}
+  const encoded = Buffer.from(login).toString('base64')
+  rememberSecret(encoded)
+  return {'Proxy-Authorization': `Basic ${encoded}`}
 }
 
 function decode(text: string): string {
