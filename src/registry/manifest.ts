@@ -1,11 +1,14 @@
 import {ProtocolError} from '../errors.js'
-import {isObject, isString, isStringRecord, type JsonObject} from '../util/json.js'
+import {isNestedDeeper, isObject, isString, isStringRecord, type JsonObject} from '../util/json.js'
 import {type Descriptor, parseDescriptor} from './descriptor.js'
 import {digestOf} from './digest.js'
 import {MEDIA_TYPE} from './media-types.js'
 
 /** A manifest is refused beyond this size: the specification asks registries to take at least 4 MiB, and ours are 1 KiB. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+
+/** Manifests nest four deep; what nests without end is made to bring down whoever walks over it. */
+const MAX_DEPTH = 64
 
 /** A manifest as its exact bytes: the digest is of these, so they are never re-encoded. */
 export interface RawManifest {
@@ -41,11 +44,13 @@ export function describeManifest({bytes, mediaType}: RawManifest): Descriptor {
 
 /** @throws ProtocolError when the bytes are not a JSON object */
 export function parseManifestJson(bytes: Uint8Array, what: string): JsonObject {
+  if (isNestedDeeper(bytes, MAX_DEPTH)) throw new ProtocolError(`${what}: manifest is nested too deeply`)
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'))
-  } catch (error) {
-    throw new ProtocolError(`${what}: manifest is not JSON`, {cause: error})
+  } catch {
+    // Without the parser's words: they repeat the text.
+    throw new ProtocolError(`${what}: manifest is not JSON`)
   }
 
   if (!isObject(value)) throw new ProtocolError(`${what}: manifest is not a JSON object`)

@@ -22,3 +22,29 @@ export function isCount(value: unknown): value is number {
 export function isStringRecord(value: unknown): value is Record<string, string> {
   return isObject(value) && Object.values(value).every((item) => isString(item))
 }
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+/** What `[`, `]`, `{` and `}` do to the depth. */
+const DEPTHS: ReadonlyMap<number | undefined, number> = new Map([
+  [0x5b, 1],
+  [0x5d, -1],
+  [0x7b, 1],
+  [0x7d, -1],
+])
+
+/** Whether lists and objects of a JSON text lie in one another deeper than `limit`: what walks over such a value falls. */
+export function isNestedDeeper(json: Uint8Array, limit: number): boolean {
+  let depth = 0
+  let isText = false
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at]
+    if (isText) {
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) isText = false
+    } else if (byte === QUOTE) isText = true
+    else depth += DEPTHS.get(byte) ?? 0
+    if (depth > limit) return true
+  }
+
+  return false
+}

@@ -63,12 +63,12 @@ function parseTags(bytes: Buffer, what: string): readonly string[] {
   let json: unknown
   try {
     json = JSON.parse(bytes.toString('utf8'))
-  } catch (error) {
+  } catch {
+    // Without the parser's words: they repeat the text.
     const page = /^\s*</.test(bytes.subarray(0, 100).toString('latin1'))
     throw new ProtocolError(
       `${what}: ${page ? 'a web page was sent instead of a list of tags' : 'the list of tags is not JSON'}`,
       {
-        cause: error,
         suggestions: ['Check the address: a login page or a proxy may stand before the registry.'],
       },
     )
@@ -80,9 +80,8 @@ function parseTags(bytes: Buffer, what: string): readonly string[] {
   if (!Array.isArray(tags)) throw new ProtocolError(`${what}: no list of tags in the answer`)
   for (const tag of tags as unknown[]) {
     if (isString(tag) && isTag(tag)) continue
-    throw new ProtocolError(
-      `${what}: the list of tags holds ${JSON.stringify(plainText(String(tag), 80))}, which is no tag`,
-    )
+    const shown = isString(tag) ? JSON.stringify(plainText(tag, 80)) : 'something that is not text'
+    throw new ProtocolError(`${what}: the list of tags holds ${shown}, which is no tag`)
   }
 
   return tags as string[]

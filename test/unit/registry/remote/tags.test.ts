@@ -253,8 +253,10 @@ describe('tags of a registry', () => {
       '{"tags":["a/b"]}',
       '{"tags":[""]}',
       '{"tags":["a"',
+      '{"tags":[{"toString":null}]}',
+      `{"tags":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
     ]) {
-      it(`are an error: ${body || 'nothing'}`, async () => {
+      it(`are an error: ${body.slice(0, 40) || 'nothing'}`, async () => {
         const {fake, repository} = await rig()
         fake.fail({body, status: 200})
         expect((await failureOf(listed(repository.tags()))).code).to.equal('PROTOCOL')
