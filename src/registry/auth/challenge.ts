@@ -12,6 +12,8 @@ const TOKEN68 = /[\w+./~-]+=*/y
 const QUOTED = /"((?:[^"\\]|\\.)*)"?/sy
 /** A parameter begins like a token, but an equals sign follows that is not token68 padding. */
 const PARAMETER = /[\w!#$%&'*+.^`|~-]+[\t ]*=[\t ]*(?=[^\s,=])/y
+/** More than a token: some servers write addresses without quotes. */
+const BARE = /[^\s,"]+/y
 const SPACE = /[\t ]+/y
 const SEPARATORS = /[\t ,]+/y
 
@@ -44,7 +46,7 @@ function readParameters(reader: Reader): Record<string, string> {
     }
 
     const name = start.replace(/[\t ]*=[\t ]*$/, '').toLowerCase()
-    const value = reader.takeQuoted() ?? reader.take(TOKEN68) ?? reader.take(TOKEN) ?? ''
+    const value = reader.takeQuoted() ?? reader.take(BARE) ?? ''
     parameters[name] ??= value
     const end = reader.position
     reader.take(SEPARATORS)

@@ -2,7 +2,7 @@ import type {CallOptions, ManifestStore, Pusher, UntagOptions, UntagResult} from
 import type {RemoteContext} from './context.js'
 import type {TagWalker} from './tag-walker.js'
 
-import {IntegrityError} from '../../errors.js'
+import {IntegrityError, isNotFound} from '../../errors.js'
 import {bufferSource} from '../../util/content-source.js'
 import {isString} from '../../util/json.js'
 import {type Descriptor} from '../descriptor.js'
@@ -92,11 +92,28 @@ export class RemoteManifests implements ManifestStore {
 
   /** @throws IntegrityError when the registry does not hold what it has just acknowledged */
   async #confirm(reference: string, expected: Descriptor, signal: AbortSignal | undefined): Promise<void> {
-    const {digest} = await this.resolve(reference, {signal})
+    const digest = await this.#digestOf(reference, signal)
     if (digest === expected.digest) return
+    if (digest === undefined) {
+      throw new IntegrityError(`manifest ${reference}: is not there after it was pushed`, {
+        facts: {expected: expected.digest},
+        suggestions: ['The registry acknowledged it: look at its log and storage.'],
+      })
+    }
+
     throw new IntegrityError(`manifest ${reference}: is ${digest} after it was pushed, expected ${expected.digest}`, {
       facts: {actual: digest, expected: expected.digest},
       suggestions: ['Another writer may have moved the tag at the same moment: read it before you write again.'],
     })
+  }
+
+  async #digestOf(reference: string, signal: AbortSignal | undefined): Promise<Digest | undefined> {
+    try {
+      const {digest} = await this.resolve(reference, {signal})
+      return digest
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
   }
 }

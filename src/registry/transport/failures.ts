@@ -195,7 +195,16 @@ function explainWrongScheme(code: string, message: string, url: URL): Explanatio
     }
   }
 
-  if (!secure && code.startsWith('HPE_')) {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return {
+      reason: 'protocol',
+      suggestions: ['Look at what the registry, or a proxy in between, adds to its answers: cookies, for example.'],
+      what: 'the head of the answer is larger than is taken',
+    }
+  }
+
+  // Another mistake of the peer's comes after a beginning that is http.
+  if (!secure && code === 'HPE_INVALID_CONSTANT') {
     return {
       reason: 'protocol',
       suggestions: [httpsAdvice(url.host)],

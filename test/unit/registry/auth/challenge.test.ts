@@ -37,7 +37,7 @@ describe('challenges', function () {
     [String.raw`Basic realm="a\\"`, [{realm: 'a\\', scheme: 'basic'}]],
     ['Basic realm="never closed', [{realm: 'never closed', scheme: 'basic'}]],
     ['Bearer realm="first", realm="second"', [{realm: 'first', scheme: 'bearer'}]],
-    ['Bearer realm=https://auth.example/token', [{realm: 'https', scheme: 'bearer'}]],
+    ['Bearer realm=https://auth.example/token', [{realm: 'https://auth.example/token', scheme: 'bearer'}]],
     ['Bearer __proto__="x", realm="r"', [{realm: 'r', scheme: 'bearer'}]],
     ['"quoted" nonsense', []],
     [

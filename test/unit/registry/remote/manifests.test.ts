@@ -82,6 +82,7 @@ describe('manifests of a registry', () => {
       'a web page that is called a manifest': [MEDIA_TYPE.imageManifest, '<html></html>'],
       'cut off': [MEDIA_TYPE.imageManifest, image.slice(0, -1)],
       'JSON of no kind': ['application/json', '{"hello":1}'],
+      'nested without end': [MEDIA_TYPE.imageManifest, `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
       nothing: [MEDIA_TYPE.imageManifest, ''],
       'of a kind we do not know': ['application/vnd.example+json', '{"schemaVersion":2}'],
       'of schema 1': ['application/vnd.docker.distribution.manifest.v1+prettyjws', '{"schemaVersion":1}'],
@@ -91,7 +92,10 @@ describe('manifests of a registry', () => {
         const {fake, repository, stored} = await rig()
         stored.addImage('CONFIG', 'content')
         fake.fail({body, headers: {'content-type': type}, method: 'GET', status: 200})
-        expect((await failureOf(repository.manifests.get('CONFIG'))).code).to.equal('PROTOCOL')
+        const error = await failureOf(repository.manifests.get('CONFIG'))
+        expect(error.code).to.equal('PROTOCOL')
+        // The parser's own words repeat the text.
+        expect(error.cause).to.equal(undefined)
       })
     }
 
@@ -168,9 +172,11 @@ describe('manifests of a registry', () => {
       await durable.manifests.push(manifest, {tag: 'a'})
       expect(requestsOf(fake)).to.deep.equal(['PUT manifests/a', 'HEAD manifests/a'])
       fake.fail({method: 'PUT', status: 201})
-      expect((await failureOf(durable.manifests.push(manifest, {tag: 'b'}))).code).to.equal('NOT_FOUND')
+      expect((await failureOf(durable.manifests.push(manifest, {tag: 'b'}))).code).to.equal('INTEGRITY')
       fake.fail({method: 'PUT', status: 202})
-      expect((await failureOf(repository.manifests.push(manifest, {tag: 'b'}))).code).to.equal('NOT_FOUND')
+      const absent = await failureOf(repository.manifests.push(manifest, {tag: 'b'}))
+      expect(absent.code).to.equal('INTEGRITY')
+      expect(absent.message).to.contain('is not there after it was pushed')
       const other = stored.addImage('b', 'other')
       fake.fail({method: 'PUT', status: 202})
       const error = await failureOf(repository.manifests.push(manifest, {tag: 'b'}))

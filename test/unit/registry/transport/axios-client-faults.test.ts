@@ -412,6 +412,16 @@ describe('requests that go wrong', function () {
       const error = await failureOf(wire.client().send({method: 'GET', url}))
       expect(error).to.be.instanceOf(TransportError)
       expect(error.message).to.have.length.below(300)
+      expect(error.message).to.contain('the head of the answer is larger than is taken')
+    })
+
+    it('does not take a mistake inside an answer for TLS', async function () {
+      const url = await wire.server((socket) => {
+        socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n'))
+      })
+      const error = await failureOf(wire.client().send({method: 'GET', url}))
+      expect(error.facts).to.include({errno: 'HPE_INVALID_CONTENT_LENGTH', reason: 'protocol'})
+      expect(error.suggestions).to.deep.equal([])
     })
   })
 })

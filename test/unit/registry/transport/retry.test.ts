@@ -237,7 +237,8 @@ describe('trying again', function () {
       ['1.5', undefined],
       ['soon', undefined],
       ['2026', 2_026_000],
-      ['99999999999999999999', undefined],
+      ['99999999999999999999', 315_360_000_000],
+      ['Fri, 31 Dec 9999 23:59:59 GMT', 315_360_000_000],
     ] as const) {
       it(`${value} is ${expected}`, function () {
         expect(parseRetryAfter(value, now)).to.equal(expected)
