@@ -30,6 +30,8 @@ export const SEVERITIES = {
   'foreign-tags': 'info',
   /** A tag of the store that resolves is not in the tag list: the list is short, and no answer about it is safe. */
   'list-incomplete': 'error',
+  /** A kind of object that comes near what plakar can list through a plugin, or is beyond it. */
+  'list-limit': 'warning',
   /** A state places blobs where their packfile has none. */
   'location-invalid': 'error',
   'lock-held': 'info',
@@ -43,6 +45,8 @@ export const SEVERITIES = {
   'manifest-missing': 'error',
   /** A manifest that readers accept, and that is not quite as the specification wants it. */
   'manifest-unusual': 'warning',
+  /** So many states that the first opening of the store on a machine takes long. */
+  'many-states': 'info',
   /** The object is not the one that its tag names. */
   'name-mismatch': 'error',
   /** An earlier run found it sound; it is not there any more, and no state says that it was deleted. */

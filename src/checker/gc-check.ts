@@ -18,6 +18,7 @@ import {detailsOf} from './context.js'
 import {codecOf} from './decoder.js'
 import {Failures, finding} from './failures.js'
 import {type Finding, isGap} from './findings.js'
+import {checkLimits} from './limits.js'
 import {type LockContext} from './lock-check.js'
 import {checkReferences} from './reference-check.js'
 import {References} from './references.js'
@@ -231,6 +232,7 @@ export class GcCheck implements AsyncIterable<Finding> {
     if (this.#options.references) yield* this.#blobs(context, concurrency)
     yield* this.#storage({...context, references, scan})
     yield* this.#others(scan)
+    yield* checkLimits(this.#tally)
   }
 
   async *#storage(context: LockContext & {references: References; scan: TagScan}): AsyncGenerator<Finding> {

@@ -75,6 +75,11 @@ const TRIALS: Step = {
   text: 'Run `doctor` on the repository later: it removes what a trial has left, an hour after (a day, of a `bench`).',
 }
 
+const MOVE: Step = {
+  order: 76,
+  text: 'Begin a new store for new backups, and take over the snapshots that are still needed (`plakar sync`), before plakar cannot list this one.',
+}
+
 const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'blob-corrupt': [LOOK_ELSEWHERE, REPAIR],
   'blob-missing': [STOP_GC, RESTART, LOOK_ELSEWHERE, DEEP, REPAIR],
@@ -84,6 +89,7 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
   'digest-mismatch': [LOOK_ELSEWHERE, REPAIR],
   'envelope-invalid': [LOOK_ELSEWHERE, REPAIR],
   'list-incomplete': [RETRY],
+  'list-limit': [MOVE],
   'location-invalid': [LOOK_ELSEWHERE, REPAIR],
   'lock-stale': [LOCKS],
   'mac-mismatch': [LOOK_ELSEWHERE, REPAIR],

@@ -1,3 +1,4 @@
+import {LISTED_BYTES} from '../kloset/list-limit.js'
 import {bytesField, bytesFieldHead, intField, MessageFields, stringField, uintField} from './protobuf.js'
 
 /** The messages of the service `store.Store`, as `store.proto` has them. Unknown fields are skipped. */
@@ -83,20 +84,15 @@ export function decodeListType(message: Buffer): number {
   return type
 }
 
-/** Length of a List response with `count` MACs of 32 bytes. */
-export function listBytes(count: number): number {
-  return count * 34
-}
-
 /** A List response from MACs in hex. */
 export function encodeList(macs: readonly string[]): Buffer {
-  const message = Buffer.allocUnsafe(listBytes(macs.length))
+  const message = Buffer.allocUnsafe(macs.length * LISTED_BYTES)
   let at = 0
   for (const mac of macs) {
     message[at] = 0x0a
     message[at + 1] = 32
     message.write(mac, at + 2, 'hex')
-    at += 34
+    at += LISTED_BYTES
   }
 
   return message

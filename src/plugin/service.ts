@@ -7,6 +7,7 @@ import type {CallContext, Handler} from './rpc/call.js'
 
 import {isNotFound, KlosetOciError} from '../errors.js'
 import {createStore, openStore} from '../kloset/create.js'
+import {MAX_LISTED} from '../kloset/list-limit.js'
 import {type Mac} from '../kloset/mac.js'
 import {DiskCache} from '../kloset/reader/disk-cache.js'
 import {PackfileReader} from '../kloset/reader/packfile-reader.js'
@@ -28,13 +29,11 @@ import {
   encodeInit,
   encodeList,
   encodeNumber,
-  listBytes,
 } from './messages.js'
 import {openConfigured} from './open-store.js'
 import {OwnLocks} from './own-locks.js'
 import {Putter} from './put.js'
 import {macOf, resourceOf} from './resources.js'
-import {MAX_MESSAGE_BYTES} from './rpc/message-reader.js'
 import {RpcError, Status} from './rpc/status.js'
 
 /** How long a Close waits for plakar to ask for the removal of its lock. */
@@ -175,7 +174,7 @@ export class StoreService {
     if (resource === 'lock') return encodeList(await locks.list({signal}))
     const macs: Mac[] = []
     for await (const mac of store.list(resource, {signal})) macs.push(mac)
-    if (listBytes(macs.length) > MAX_MESSAGE_BYTES) throw tooMany(resource, macs.length)
+    if (macs.length > MAX_LISTED) throw tooMany(resource, macs.length)
     return encodeList(macs)
   }
 
@@ -262,12 +261,11 @@ function pathOf(name: CallName): string {
 }
 
 function tooMany(resource: Resource, count: number): KlosetOciError {
-  const limit = Math.floor(MAX_MESSAGE_BYTES / listBytes(1))
   return new KlosetOciError(
     'UNSUPPORTED',
-    `the store has ${count} ${resource}s and plakar takes a list of ${limit} at the most (4 MiB)`,
+    `the store has ${count} ${resource}s and plakar takes a list of ${MAX_LISTED} at the most (4 MiB)`,
     {
-      facts: {count, limit, resource},
+      facts: {count, limit: MAX_LISTED, resource},
       suggestions: ['Start a new store for new backups, and `plakar sync` the snapshots that are still needed into it'],
     },
   )
