@@ -11,9 +11,13 @@ import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
 
 export interface DuResult extends Omit<UsageReport, 'blobs'> {
-  readonly blobs: Omit<BlobUsage, 'packfiles'> | undefined
+  /** While a part of a snapshot cannot be read nothing is called unreachable, or one snapshot's alone. */
+  readonly blobs: (Omit<BlobUsage, 'packfiles' | Whole> & Partial<Pick<BlobUsage, Whole>>) | undefined
   readonly store: string
 }
+
+/** What is known only when every snapshot was read to its end. */
+type Whole = 'snapshots' | 'unreachable'
 
 export default class Du extends StoreCommand {
   static override args = {store: storeArg}
@@ -56,16 +60,20 @@ blobs that are stored twice. Of an encrypted store without its passphrase only s
       const progress = await this.startProgress(flags)
       const onProgress = (phase: UsagePhase, done: number) => progress.update(`${PHASES[phase]}: ${humanCount(done)}`)
       const report = await measureUsage(repository, {blobs, concurrency, onProgress, secret, signal})
-      if (report.broken > 0 || (report.inside?.missing ?? 0) > 0) this.exitWith(EXIT.damage)
+      const {missing = 0, unreadable = 0} = report.inside ?? {}
       this.print(...lines(report, repository.location))
-      if (report.broken > 0) this.note(`next: ${shellCommand('kloset-oci', 'gc-check', args.store)}`)
+      if (report.broken + missing + unreadable + (report.blobs?.broken ?? 0) > 0) {
+        this.exitWith(EXIT.damage)
+        this.note(`next: ${shellCommand('kloset-oci', 'gc-check', args.store)}`)
+      }
+
       return {store: repository.location, ...report, blobs: report.blobs && withoutPackfiles(report.blobs)}
     })
   }
 }
 
 function withoutPackfiles({broken, duplicate, padding, snapshots, unreachable, used}: BlobUsage): DuResult['blobs'] {
-  return {broken, duplicate, padding, snapshots, unreachable, used}
+  return {broken, duplicate, padding, ...(broken === 0 && {snapshots, unreachable}), used}
 }
 
 const PHASES: Readonly<Record<UsagePhase, string>> = {
@@ -89,7 +97,8 @@ function lines(
   }
 
   if (inside) {
-    const {coloured, deletedSnapshots, deletedStates, drops, live, logical, missing, snapshots, unknown} = inside
+    const {coloured, deletedSnapshots, deletedStates, drops, live, logical, missing, snapshots, unknown, unreadable} =
+      inside
     const ratio = stored > 0 ? `, ${(logical / stored).toFixed(1)} times what is stored` : ''
     rows.push(['logical', `${humanSize(logical)} in ${plural(snapshots, 'snapshot')}${ratio}`], ['live', amount(live)])
     row('marked', coloured)
@@ -98,18 +107,22 @@ function lines(
     row('unknown', unknown)
     if (deletedSnapshots > 0) rows.push(['deleted', plural(deletedSnapshots, 'snapshot')])
     row('  states', deletedStates)
+    if (unreadable > 0) rows.push(['not read', `${plural(unreadable, 'snapshot or state', 'snapshots and states')}`])
     if (missing > 0) rows.push(['missing', `${plural(missing, 'packfile')} that a state needs`])
   } else rows.push(['inside', 'unknown without the passphrase'])
 
   row('stale locks', staleLocks)
   if (blobs) {
     row('used blobs', blobs.used)
-    row('unreachable', blobs.unreachable)
+    if (blobs.broken === 0) row('unreachable', blobs.unreachable)
     row('duplicate', blobs.duplicate)
     row('padding', blobs.padding)
-    for (const {id, unique} of blobs.snapshots)
+    for (const {id, unique} of blobs.broken === 0 ? blobs.snapshots : [])
       rows.push([`  ${id.slice(0, 12)}`, `${amount(unique)} that it alone has`])
-    if (blobs.broken > 0) rows.push(['not seen', `${plural(blobs.broken, 'part')} of snapshots could not be read`])
+    if (blobs.broken > 0) {
+      const parts = `${plural(blobs.broken, 'part')} of snapshots could not be read`
+      rows.push(['not seen', `${parts}: what no snapshot needs, or one alone, cannot be told`])
+    }
   }
 
   if (storage) {

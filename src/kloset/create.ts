@@ -24,6 +24,16 @@ export async function openStore(repository: Repository, options: OpenStoreOption
 }
 
 /**
+ * Makes sure that there is a store, with its CONFIG or without: an empty list says nothing of one that is not there.
+ * @throws NotFoundError
+ */
+export async function requireStore(repository: Repository, {signal}: CallOptions = {}): Promise<void> {
+  const store = new KlosetStore(repository)
+  for await (const {kind} of store.listAll({signal})) if (kind !== 'foreign') return
+  throw nothingHere(store)
+}
+
+/**
  * Makes a new store: writes CONFIG and nothing else. Tags know no compare-and-swap, so it looks before it writes and
  * reads back afterwards: a creation that was overtaken meanwhile says so.
  * @param configuration CONFIG's bytes as `sealConfiguration` or plakar makes them
@@ -93,13 +103,7 @@ async function hasTag(repository: Repository, signal: AbortSignal | undefined): 
 
 async function noStore(store: KlosetStore, cause: unknown, signal: AbortSignal | undefined): Promise<NotFoundError> {
   const objects = await countObjects(store, signal)
-  if (objects === 0) {
-    return new NotFoundError(`${store.location}: no store here`, {
-      cause,
-      facts: {objects, tag: CONFIG_TAG},
-      suggestions: ['Check the reference, or make a store with `create`.'],
-    })
-  }
+  if (objects === 0) return nothingHere(store, cause)
 
   return new NotFoundError(`${store.location}: ${objects} objects of a store but no ${CONFIG_TAG}`, {
     cause,
@@ -107,5 +111,13 @@ async function noStore(store: KlosetStore, cause: unknown, signal: AbortSignal |
     suggestions: [
       `Put ${CONFIG_TAG} back from a copy of the store (\`gc-check\` looks for a lost one); do not run \`create\` here.`,
     ],
+  })
+}
+
+function nothingHere({location}: KlosetStore, cause?: unknown): NotFoundError {
+  return new NotFoundError(`${location}: no store here`, {
+    cause,
+    facts: {objects: 0, tag: CONFIG_TAG},
+    suggestions: ['Check the reference, or make a store with `create`.'],
   })
 }

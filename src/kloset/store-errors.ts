@@ -15,7 +15,14 @@ export function contentMissing(location: string, tag: string, at: ObjectLocation
 }
 
 export function objectMissing(location: string, tag: string, cause: unknown): NotFoundError {
-  if (tag === CONFIG_TAG) return new NotFoundError(`${location}: no ${CONFIG_TAG}`, {cause, facts: {tag}})
+  if (tag === CONFIG_TAG) {
+    return new NotFoundError(`${location}: no ${CONFIG_TAG}`, {
+      cause,
+      facts: {tag},
+      suggestions: ['`gc-check` says whether a store is there that has lost it; do not run `create` over one.'],
+    })
+  }
+
   return new NotFoundError(`${location}: no ${tag}`, {
     cause,
     facts: {tag},

@@ -37,11 +37,16 @@ export function journalPathOf(planPath: string): string {
 }
 
 /**
- * Carries a plan out, or on from where an earlier run stopped.
+ * Carries a plan out, or on from where an earlier run stopped. One without steps leaves nothing behind, and its name free
+ * for the next.
  * @throws LockedError when the plan or the store is in use
  * @throws KlosetOciError `INVALID_ARGUMENT` when the store has changed since the plan was made
  */
 export async function applyRepair(sealed: SealedPlan, options: RunOptions): Promise<ApplyResult> {
+  if (sealed.plan.steps.length === 0) {
+    return {done: 0, failed: 0, quarantine: quarantineOf(sealed, undefined, options), steps: []}
+  }
+
   return withContext(sealed, options, async (context) => applyPlan(context, options))
 }
 
@@ -50,18 +55,20 @@ export async function applyRepair(sealed: SealedPlan, options: RunOptions): Prom
  * @throws KlosetOciError `NOT_FOUND` when nothing of the plan was done
  */
 export async function undoRepair(sealed: SealedPlan, options: RunOptions): Promise<UndoResult> {
-  return withContext(sealed, options, async (context) => {
-    if (context.journal.quarantine === undefined) {
-      throw new KlosetOciError('NOT_FOUND', `${options.planPath}: nothing of this plan was done: there is no journal`)
-    }
+  const needWork = ({quarantine}: Journal) => {
+    if (quarantine !== undefined) return
+    throw new KlosetOciError('NOT_FOUND', `${options.planPath}: nothing of this plan was done: there is no journal`)
+  }
 
-    return undoPlan(context, options)
-  })
+  return withContext(sealed, {...options, check: needWork}, async (context) => undoPlan(context, options))
 }
 
 async function withContext<T>(
   sealed: SealedPlan,
-  options: RunOptions,
+  options: RunOptions & {
+    /** Asked before anything is opened or made. */
+    readonly check?: (journal: Journal) => void
+  },
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
   const {openRepository, planPath, signal, unlock} = options
@@ -71,6 +78,7 @@ async function withContext<T>(
   try {
     const journal = await Journal.open(journalPathOf(planPath), sealed.id)
     toClose.push(journal)
+    options.check?.(journal)
     const repository = await openRepository(plan.store, {})
     toClose.push(repository)
     const kept = await openRepository(quarantineOf(sealed, journal, options), {create: true})
@@ -115,9 +123,9 @@ function layerOf(action: RepairAction): Digest | undefined {
 }
 
 /** @throws InvalidArgumentError when it would lie in the store, or not where the first run began it */
-function quarantineOf({plan}: SealedPlan, journal: Journal, {planPath, quarantine}: RunOptions): string {
-  const location = quarantine ?? journal.quarantine ?? `oci-layout:${resolve(planPath)}.quarantine`
-  if (journal.quarantine !== undefined && location !== journal.quarantine) {
+function quarantineOf({plan}: SealedPlan, journal: Journal | undefined, {planPath, quarantine}: RunOptions): string {
+  const location = quarantine ?? journal?.quarantine ?? `oci-layout:${resolve(planPath)}.quarantine`
+  if (journal?.quarantine !== undefined && location !== journal.quarantine) {
     throw new InvalidArgumentError(
       `the quarantine of this plan is ${journal.quarantine}: what it replaces is kept there`,
     )

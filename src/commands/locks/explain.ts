@@ -6,6 +6,7 @@ import {clockNote, lockCells, type LockJson, lockJson} from '../../cli/locks.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
 import {NotFoundError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
+import {requireStore} from '../../kloset/create.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {explainLock, type LockAdvice} from '../../repair/lock-advice.js'
 import {lookAtLocks} from '../../repair/locks.js'
@@ -61,6 +62,7 @@ export default class LocksExplain extends StoreCommand {
         looks.push(look)
       }
 
+      if (looks.length === 0) await requireStore(repository, {signal})
       const {clocks} = reader
       const locks = looks.map((look) => ({...lockJson(look), ...explainLock(look, clocks)}))
       for (const [index, lock] of locks.entries()) {

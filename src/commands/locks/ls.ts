@@ -6,6 +6,7 @@ import {clockNote, lockCells, lockJson} from '../../cli/locks.js'
 import {LineWriter} from '../../cli/output.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
 import {EXIT} from '../../exit-codes.js'
+import {requireStore} from '../../kloset/create.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {lookAtLocks} from '../../repair/locks.js'
 
@@ -56,6 +57,7 @@ unknown without the passphrase. No locks is a result, and no error.`,
       }
 
       await writer.end()
+      if (counts.fresh + counts.stale + counts.unknown === 0) await requireStore(repository, {signal})
       const {skewMs} = reader.clocks
       const result = {counts, ...(skewMs !== undefined && {skewMs})}
       if (json) await this.endJson(result)

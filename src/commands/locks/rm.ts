@@ -8,6 +8,7 @@ import {plural, shellCommand} from '../../cli/format.js'
 import {clockNote, lockCells, type LockJson, lockJson} from '../../cli/locks.js'
 import {givenSecret, passphraseFlags} from '../../cli/passphrase.js'
 import {EXIT, EXIT_CODES} from '../../exit-codes.js'
+import {requireStore} from '../../kloset/create.js'
 import {parseMac} from '../../kloset/mac.js'
 import {KlosetStore} from '../../kloset/store.js'
 import {type LockRemoval, removeLocks} from '../../repair/locks.js'
@@ -71,6 +72,7 @@ or may have one because it cannot be read, is refused, or left where no MAC is g
         secret,
         signal,
       })
+      if (locks.length === 0) await requireStore(repository, {signal})
       const result = this.#result(locks, {
         applied: apply,
         isNamed: named.length > 0 || breakHeld,

@@ -36,9 +36,10 @@ has changed since it was made. Broken off, whenever: run it again, and it goes o
     const {args, flags} = await this.parse(Apply)
     const sealed = await readPlan(args.plan)
     const {plan} = sealed
+    const isEmpty = plan.steps.length === 0
     if (!flags.yes) {
       this.print(...planLines(plan))
-      await confirmed(`carry out ${plural(plan.steps.length, 'step')} on ${plan.store}`, this.signal)
+      if (!isEmpty) await confirmed(`carry out ${plural(plan.steps.length, 'step')} on ${plan.store}`, this.signal)
     }
 
     const options = await this.runOptions(args.plan, flags)
@@ -55,9 +56,13 @@ has changed since it was made. Broken off, whenever: run it again, and it goes o
 
     if (result.failed > 0) this.exitWith(EXIT.partial)
     this.print(
-      `${plural(result.done, 'step')} done, ${result.failed} failed; what was replaced is in ${result.quarantine}`,
+      isEmpty
+        ? 'nothing to carry out: the plan has no steps'
+        : `${plural(result.done, 'step')} done, ${result.failed} failed; what was replaced is in ${result.quarantine}`,
       ...(lostIn(plan).length > 0 ? [`${lostText(plan)}, as the plan says`] : []),
-      ...(result.failed > 0 ? [] : [`next: ${shellCommand('kloset-oci', 'verify', plan.store, '--tier', 'data')}`]),
+      ...(isEmpty || result.failed > 0
+        ? []
+        : [`next: ${shellCommand('kloset-oci', 'verify', plan.store, '--tier', 'data')}`]),
     )
     return {...result, plan: sealed.id, store: plan.store, unfixable: plan.unfixable.length}
   }

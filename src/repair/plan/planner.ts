@@ -7,6 +7,7 @@ import type {PlanContext} from './context.js'
 
 import {finding} from '../../checker/failures.js'
 import {type CheckProgress, gcCheck} from '../../checker/gc-check.js'
+import {hasCode, type KlosetOciError, NotFoundError} from '../../errors.js'
 import {readObjectManifest} from '../../kloset/object-manifest.js'
 import {CONFIG_TAG} from '../../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../../kloset/store.js'
@@ -101,9 +102,13 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     signal,
   })
   const findings = [...lostConfigFindings]
-  for await (const one of check) {
-    await self.learn(one, {signal})
-    if (book.take(one)) findings.push(one)
+  try {
+    for await (const one of check) {
+      await self.learn(one, {signal})
+      if (book.take(one)) findings.push(one)
+    }
+  } catch (error) {
+    throw hasCode(error, 'NOT_FOUND') ? nothingLeft(repository.location, sources, error) : error
   }
 
   book.note(...check.summary.notChecked.map((what) => `Not looked at: ${what}.`))
@@ -126,6 +131,19 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     store: repository.location,
     unfixable: book.unfixable,
   }
+}
+
+/** There is no object left to begin with: a store that is gone altogether is not repaired but copied back. */
+function nothingLeft(location: string, sources: readonly Source[], {facts, message}: KlosetOciError): NotFoundError {
+  const copy = sources.find(({kind}) => kind === 'store')
+  const source = copy?.location ?? 'MIRROR'
+  return new NotFoundError(message, {
+    facts,
+    suggestions: [
+      'Check the reference.',
+      `If all of the store is gone: \`copy ${source} ${location}\` writes it anew. Do not run \`create\` there.`,
+    ],
+  })
 }
 
 /** CONFIG out of the store's own storage or a source, when the store's own cannot be read. */
