@@ -22,22 +22,23 @@ export interface ProgressOptions {
   readonly stream?: NodeJS.WriteStream | undefined
 }
 
+const BEGINNING = 'starting'
+
 const silent: Progress = {stop() {}, update() {}}
 
 /**
- * A spinner when a person watches standard error, a plain line per interval when asked for, silence otherwise.
- * It never reads standard input and never writes to standard output.
+ * A spinner when a person watches standard error, a plain line per interval when asked for, silence otherwise; then
+ * SIGUSR1 gets a line at any time. It never reads standard input and never writes to standard output.
  */
 export async function createProgress(options: ProgressOptions): Promise<Progress> {
   const {clock = systemClock, enabled, interval, stream = process.stderr} = options
-  if (!enabled) return silent
   // A terminal without columns cannot be drawn on: the spinner would count its lines without end.
-  if (stream.isTTY && stream.columns > 0 && !process.env['CI']) {
+  if (enabled && stream.isTTY && stream.columns > 0 && !process.env['CI']) {
     const {default: ora} = await import('ora')
-    return spinner(ora({discardStdin: false, stream, text: 'starting'}))
+    return spinner(ora({discardStdin: false, stream, text: BEGINNING}))
   }
 
-  return interval === undefined ? silent : plainLines(clock, interval * 1000, stream)
+  return answering(enabled && interval !== undefined ? plainLines(clock, interval * 1000, stream) : silent, stream)
 }
 
 function spinner(ora: Ora): Progress {
@@ -61,6 +62,37 @@ function plainLines(clock: Clock, interval: number, stream: NodeJS.WritableStrea
       if (now - last < interval) return
       last = now
       stream.write(`${said(text)}\n`)
+    },
+  }
+}
+
+/** SIGINFO is Ctrl-T, where a system has it. */
+const QUESTIONS = ['SIGUSR1', 'SIGINFO'] as const
+
+let answer: (() => void) | undefined
+let isListening = false
+
+/** Tells the latest state to whoever asks by a signal. */
+function answering(inner: Progress, stream: NodeJS.WritableStream): Progress {
+  let latest: ProgressText = BEGINNING
+  const own = () => {
+    stream.write(`${said(latest)}\n`)
+  }
+
+  answer = own
+  if (!isListening) for (const signal of QUESTIONS) process.on(signal, () => answer?.())
+  // For good: without a listener the next such signal would end the process.
+  isListening = true
+  return {
+    stop() {
+      if (answer === own) answer = undefined
+      inner.stop()
+    },
+    update(text) {
+      latest = text
+      // What is printed in between stops the display, not the work.
+      answer = own
+      inner.update(text)
     },
   }
 }

@@ -89,4 +89,33 @@ describe('progress', () => {
       else process.env['CI'] = before
     }
   })
+
+  for (const signal of ['SIGUSR1', 'SIGINFO'] as const) {
+    it(`tells how far it is when ${signal} asks, also when it is switched off, and nothing once it has stopped`, async () => {
+      const {stream, text} = pipe()
+      const progress = await createProgress({enabled: false, stream})
+      process.emit(signal)
+      expect(text()).to.equal('starting\n')
+      progress.update('one')
+      progress.update(() => 'two')
+      process.emit(signal)
+      expect(text()).to.equal('two\n')
+      progress.stop()
+      process.emit(signal)
+      expect(text()).to.equal('')
+    })
+  }
+
+  it('answers such a signal once, for the latest', async () => {
+    const first = pipe()
+    const second = pipe()
+    const earlier = await createProgress({enabled: true, stream: first.stream})
+    const later = await createProgress({enabled: true, stream: second.stream})
+    earlier.stop()
+    later.update('one')
+    process.emit('SIGUSR1')
+    expect(first.text()).to.equal('')
+    expect(second.text()).to.equal('one\n')
+    later.stop()
+  })
 })
