@@ -59,8 +59,8 @@ export function runPeer(
   })
 }
 
-/** A registry serves a whole suite. */
-const SERVER_LIMIT_MS = 600_000
+/** A registry serves a whole suite: some minutes, or hours where plakar is killed at every request. */
+const SERVER_LIMIT_MS = process.env['KLOSET_OCI_KILL_STRIDE'] === undefined ? 600_000 : 6 * 3_600_000
 
 const running = new Set<ChildProcess>()
 
