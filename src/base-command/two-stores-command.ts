@@ -1,3 +1,6 @@
+import {realpath} from 'node:fs/promises'
+import {resolve} from 'node:path'
+
 import type {Repository} from '../registry/interfaces.js'
 
 import {InvalidArgumentError, isNotFound} from '../errors.js'
@@ -31,6 +34,7 @@ export abstract class TwoStoresCommand extends StoreCommand {
     work: (from: Repository, to?: Repository) => Promise<T>,
   ): Promise<T> {
     refuseSharedLogin({from, to}, flags)
+    if (create) await refuseSameFolder(from, to)
     const forFirst = withPlainHttp(flags, flags['from-plain-http'])
     const forSecond = withPlainHttp(flags, flags['to-plain-http'])
     return this.withRepository(
@@ -60,6 +64,14 @@ export abstract class TwoStoresCommand extends StoreCommand {
       throw error
     }
   }
+}
+
+/** One folder has many names: with a dot, through a link. @throws InvalidArgumentError */
+async function refuseSameFolder(from: string, to: string): Promise<void> {
+  const [a, b] = [parseLocation(from), parseLocation(to)]
+  if (a.kind !== 'layout' || b.kind !== 'layout') return
+  const [source, target] = await Promise.all([a, b].map(async ({path}) => realpath(path).catch(() => resolve(path))))
+  if (source === target) throw new InvalidArgumentError(`${from}: cannot be copied onto itself`, {facts: {to}})
 }
 
 function withPlainHttp(flags: StoreFlags, own: boolean | undefined): StoreFlags {

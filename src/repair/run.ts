@@ -8,7 +8,7 @@ import type {Unlock} from './plan/find-config.js'
 import type {SealedPlan} from './plan/plan-file.js'
 import type {RepairAction} from './plan/types.js'
 
-import {InvalidArgumentError, KlosetOciError} from '../errors.js'
+import {InvalidArgumentError, isNotFound, KlosetOciError} from '../errors.js'
 import {applyPlan} from './apply/apply.js'
 import {undoPlan, type UndoResult} from './apply/undo.js'
 import {Journal} from './journal.js'
@@ -55,19 +55,14 @@ export async function applyRepair(sealed: SealedPlan, options: RunOptions): Prom
  * @throws KlosetOciError `NOT_FOUND` when nothing of the plan was done
  */
 export async function undoRepair(sealed: SealedPlan, options: RunOptions): Promise<UndoResult> {
-  const needWork = ({quarantine}: Journal) => {
-    if (quarantine !== undefined) return
-    throw new KlosetOciError('NOT_FOUND', `${options.planPath}: nothing of this plan was done: there is no journal`)
-  }
-
-  return withContext(sealed, {...options, check: needWork}, async (context) => undoPlan(context, options))
+  return withContext(sealed, {...options, isUndo: true}, async (context) => undoPlan(context, options))
 }
 
 async function withContext<T>(
   sealed: SealedPlan,
   options: RunOptions & {
-    /** Asked before anything is opened or made. */
-    readonly check?: (journal: Journal) => void
+    /** What it needs was made before. */
+    readonly isUndo?: boolean
   },
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
@@ -78,10 +73,13 @@ async function withContext<T>(
   try {
     const journal = await Journal.open(journalPathOf(planPath), sealed.id)
     toClose.push(journal)
-    options.check?.(journal)
+    if (options.isUndo && journal.quarantine === undefined) {
+      throw new KlosetOciError('NOT_FOUND', `${planPath}: nothing of this plan was done: there is no journal`)
+    }
+
     const repository = await openRepository(plan.store, {})
     toClose.push(repository)
-    const kept = await openRepository(quarantineOf(sealed, journal, options), {create: true})
+    const kept = await openQuarantine(quarantineOf(sealed, journal, options), options)
     toClose.push(kept)
     const sources: Source[] = []
     for (const {kind, location} of plan.sources) {
@@ -100,6 +98,22 @@ async function withContext<T>(
   } finally {
     for (const one of toClose.toReversed()) await one.close()
     await unlockPlan()
+  }
+}
+
+/** To take something back what was kept must be there: an empty quarantine in its place would only look like it. */
+async function openQuarantine(
+  location: string,
+  {isUndo = false, openRepository}: Pick<RunOptions, 'openRepository'> & {readonly isUndo?: boolean},
+): Promise<Repository> {
+  try {
+    return await openRepository(location, {create: !isUndo})
+  } catch (error) {
+    if (!isUndo || !isNotFound(error)) throw error
+    throw new KlosetOciError('NOT_FOUND', `${location}: the quarantine is not there, and what was replaced is in it`, {
+      cause: error,
+      suggestions: ['Put it back where it was, beside the plan and its journal, and run `repair undo` again.'],
+    })
   }
 }
 

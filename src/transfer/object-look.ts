@@ -103,14 +103,25 @@ export class ObjectLook {
     return {size}
   }
 
+  async #sizeAtSource(layer: Digest): Promise<number | undefined> {
+    const {from, signal} = this.#options
+    try {
+      return (await atSource(from.blobs.resolve(layer, {signal}))).size
+    } catch (error) {
+      if (error instanceof SideError && isNotFound(error.error)) return undefined
+      throw error
+    }
+  }
+
   /** Bytes of what the target has; undefined when its content has gone, or is of another length than it is said to be. */
   async #sizeThere({layer, shape, size}: ObjectManifest): Promise<number | undefined> {
     const {quick, signal, to} = this.#options
     if (quick) return size
     try {
       const {size: actual} = await atTarget(to!.blobs.resolve(layer, {signal}))
-      // Only what we counted ourselves can be held against the storage.
-      return shape === 'own' && size >= 0 && actual !== size ? undefined : actual
+      if (size < 0 || actual === size) return actual
+      // Only what we counted ourselves can be held against the storage; of others' the source knows how long it is.
+      return shape !== 'own' && (await this.#sizeAtSource(layer)) === actual ? actual : undefined
     } catch (error) {
       if (error instanceof SideError && isNotFound(error.error)) return undefined
       throw error

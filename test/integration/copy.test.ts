@@ -1,6 +1,6 @@
 import {expect} from 'chai'
-import {rmSync} from 'node:fs'
-import {join} from 'node:path'
+import {rmSync, symlinkSync} from 'node:fs'
+import {basename, join} from 'node:path'
 
 import {openLayout} from '../../src/registry/layout/open-layout.js'
 import {openRepository} from '../../src/registry/open.js'
@@ -8,6 +8,7 @@ import {cli} from '../helpers/cli.js'
 import {FakeRegistry} from '../helpers/fake-registry.js'
 import {GOLDEN_PASSPHRASE, goldenCopy, scratchDir} from '../helpers/hooks.js'
 import {putLock} from '../helpers/locks.js'
+import {RepairRig} from '../helpers/repair-rig.js'
 import {contentsOf} from '../helpers/store-shape.js'
 
 interface CopyDocument {
@@ -147,5 +148,31 @@ describe('copy as a command', () => {
     expect((await cli(['copy', golden, target, '--verify', 'mac'])).status).to.equal(64)
     const env = {KLOSET_OCI_PASSPHRASE: GOLDEN_PASSPHRASE}
     expect((await cli(['copy', golden, target, '--verify', 'mac'], {env})).status).to.equal(0)
+  })
+
+  it('heals what is cut short at the target, whoever wrote its manifest', async () => {
+    const rig = new RepairRig('plaintext')
+    const [tag] = rig.tagsOf('state')
+    for (const left of [100, 0]) {
+      rig.editBlob(rig.layerOf(tag!), (bytes) => bytes.subarray(0, left))
+      const {counts} = (await cli(['copy', rig.mirror, rig.location, '--json'])).json<CopyDocument>()
+      expect(counts, String(left)).to.include({healed: 1, present: 6})
+      expect((await rig.check()).findings).to.deep.equal([])
+    }
+  })
+
+  it('refuses one folder under two names', async () => {
+    const folder = goldenCopy('plaintext')
+    const link = join(scratchDir('link'), 'store')
+    symlinkSync(folder, link)
+    for (const other of [`${folder}/`, link, `${folder}/../${basename(folder)}`]) {
+      const {error, exitCode} = (
+        await cli(['copy', `oci-layout:${folder}`, `oci-layout:${other}`, '--json'])
+      ).json<CopyDocument>()
+      expect([exitCode, error?.message], other).to.deep.equal([
+        64,
+        `oci-layout:${folder}: cannot be copied onto itself`,
+      ])
+    }
   })
 })

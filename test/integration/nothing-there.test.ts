@@ -2,6 +2,7 @@ import {expect} from 'chai'
 import {existsSync, mkdirSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
+import {CONFIG_DESCRIPTOR} from '../../src/kloset/object-manifest.js'
 import {cli} from '../helpers/cli.js'
 import {scratchDir} from '../helpers/hooks.js'
 import {RepairRig} from '../helpers/repair-rig.js'
@@ -80,6 +81,28 @@ describe('where there is nothing, or not all of it', function () {
     for (const left of ['journal', 'quarantine']) expect(existsSync(`${rig.planPath}.${left}`), left).to.equal(false)
     const again = await json('repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath)
     expect(again).to.include({exitCode: 0})
+  })
+
+  it('undoes nothing without the quarantine, and makes no empty one in its place', async () => {
+    const {rig} = wounded()
+    await json('repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath)
+    expect(await json('repair', 'apply', rig.planPath, '--yes')).to.include({exitCode: 0})
+    rmSync(rig.quarantine, {recursive: true})
+    const {error, exitCode} = await json('repair', 'undo', rig.planPath, '--yes')
+    expect(exitCode).to.equal(66)
+    expect(error?.message).to.contain('the quarantine is not there')
+    expect(existsSync(rig.quarantine)).to.equal(false)
+  })
+
+  it('a store whose CONFIG is lost is damaged, not forbidden, and the next step is a copy of it', async () => {
+    const {rig} = wounded()
+    rig.editBlob(rig.layerOf('CONFIG'), (bytes) => bytes.subarray(0, 40))
+    // Something that can be done without it.
+    rig.editBlob(CONFIG_DESCRIPTOR.digest, () => {})
+    expect(await json('repair', 'plan', rig.location, '-o', rig.planPath)).to.include({exitCode: 65})
+    const {error, exitCode} = await json('repair', 'apply', rig.planPath, '--yes')
+    expect([error?.code, exitCode]).to.deep.equal(['DAMAGE', 65])
+    expect(error?.suggestions[0]).to.contain('--from')
   })
 
   it('du calls nothing unreachable while a part of a snapshot cannot be read, and says so', async () => {
