@@ -6,6 +6,7 @@ import {EXIT} from '../exit-codes.js'
 import {explainCredential} from '../registry/auth/credentials.js'
 import {PROBES} from '../registry/probe/probe.js'
 import {parseLocation} from '../registry/reference.js'
+import {throwIfAborted} from '../util/abort.js'
 import {paint} from './colors.js'
 import {plural} from './format.js'
 
@@ -53,13 +54,17 @@ export function exitCodeOf(probes: readonly ProbeResult[]): number {
 }
 
 /** Which login would be used, without what it is. */
-export async function credentialResult(location: string, source: CredentialSource): Promise<ProbeResult> {
+export async function credentialResult(
+  location: string,
+  source: CredentialSource,
+  {signal}: {readonly signal?: AbortSignal | undefined} = {},
+): Promise<ProbeResult> {
   const base = {name: 'credential', nextSteps: [] as string[]} as const
   const parsed = parseLocation(location)
   if (parsed.kind === 'layout') return {...base, facts: {}, message: 'a directory needs no login', status: 'skip'}
   const {registry, repository} = parsed.reference
   try {
-    const {found, kind, origin, username} = await explainCredential({registry, repository}, source)
+    const {found, kind, origin, username} = await explainCredential({registry, repository}, source, {signal})
     if (!found || !origin) return {...base, facts: {}, message: `no login is kept for ${registry}`, status: 'ok'}
     const {file, helper, source: from} = origin
     const who = username === undefined ? `a login of kind ${kind}` : `user ${username}`
@@ -76,6 +81,7 @@ export async function credentialResult(location: string, source: CredentialSourc
       status: 'ok',
     }
   } catch (error) {
+    throwIfAborted(signal)
     const {code, facts, message, suggestions} = errorToJson(error)
     return {code, facts, message, name: 'credential', nextSteps: suggestions, status: 'fail'}
   }

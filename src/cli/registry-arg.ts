@@ -21,7 +21,7 @@ export interface RegistryName {
 export function parseRegistryName(text: string): RegistryName {
   const bare = text
     .trim()
-    .replace(/^oci:\/\//i, '')
+    .replace(/^(?:oci|https?):\/\//i, '')
     .replace(/\/+$/, '')
   const reference = parseReference(bare.includes('/') ? `oci://${bare}` : `oci://${bare}/${SOME_REPOSITORY}`)
   const {registry, repository} = reference

@@ -58,7 +58,7 @@ a removal of ours has left when it was killed: they are removed.`,
     }
 
     try {
-      onResult(await credentialResult(args.store, options.credentials))
+      onResult(await credentialResult(args.store, options.credentials, {signal}))
       await probeRepository(target.repository, target.context, {onResult, readOnly, removeLeftovers: true, signal})
     } finally {
       await target.close()

@@ -1,10 +1,11 @@
 import {BaseCommand, outputFlags} from '../base-command/base-command.js'
-import {passwordFor, transportOptions} from '../cli/connection.js'
+import {credentialEnvironment, passwordFor, transportOptions} from '../cli/connection.js'
 import {describe} from '../cli/describe.js'
 import {ask} from '../cli/password.js'
 import {parseRegistryName, registryArg} from '../cli/registry-arg.js'
-import {registryFlags} from '../cli/registry-flags.js'
+import {registryFlags, type RegistryFlags} from '../cli/registry-flags.js'
 import {hasCode, InvalidArgumentError} from '../errors.js'
+import {type Credential, sameCredential} from '../registry/auth/credential.js'
 import {anonymousCredentials, standardCredentials} from '../registry/auth/credentials.js'
 import {saveLogin} from '../registry/auth/login-store.js'
 import {openRepository, type RepositoryOptions} from '../registry/open.js'
@@ -56,12 +57,31 @@ asked for, piped in, or taken from KLOSET_OCI_PASSWORD.`,
     const found = await credentials.credentialFor({registry})
     await ping(reference, {...options, credentials, signal})
     const verified = !(await answersAnyone(reference, {...options, signal}))
-    const {file, helper, plaintext} = await saveLogin(registry, found!.credential, {file: flags.authfile})
+    const {file, helper, plaintext} = await saveLogin(registry, found!.credential, {file: flags.authfile, signal})
     this.print(`logged in to ${registry} as ${username}`)
     this.note(helper === undefined ? `kept in ${file}` : `kept by docker-credential-${helper}, named in ${file}`)
     if (plaintext) this.note('warning: the password lies in that file; docker credential helpers keep it better')
+    const other = await this.#goesBefore(registry, found!.credential, flags)
+    if (other !== undefined) this.note(`warning: another login goes before this one: ${other}`)
     if (!verified) this.note('warning: the registry asks nobody for a login, so the password was not tried')
     return {file, helper, plaintext, registry, username, verified}
+  }
+
+  /** Where the login comes from that other commands will use instead of this one. */
+  async #goesBefore(
+    registry: string,
+    kept: Credential,
+    flags: Pick<RegistryFlags, 'authfile'>,
+  ): Promise<string | undefined> {
+    try {
+      const source = standardCredentials({env: credentialEnvironment(flags)})
+      const used = await source.credentialFor({registry}, {signal: this.signal})
+      if (!used || sameCredential(used.credential, kept)) return undefined
+      return used.origin.file ?? `the ${used.origin.source}`
+    } catch {
+      // It is kept: what else stands in the way is for the next command to say.
+      return undefined
+    }
   }
 }
 

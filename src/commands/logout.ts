@@ -34,7 +34,7 @@ export default class Logout extends BaseCommand {
   async run(): Promise<LogoutResult> {
     const {args, flags} = await this.parse(Logout)
     const {registry} = parseRegistryName(args.registry)
-    const place = await eraseLogin(registry, {file: flags.authfile})
+    const place = await eraseLogin(registry, {file: flags.authfile, signal: this.signal})
     if (!place) {
       throw new NotFoundError(`${registry}: no login is kept`, {
         facts: {registry},

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
-import {existsSync, readFileSync, statSync} from 'node:fs'
-import {join} from 'node:path'
+import {existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 
 import {cli} from '../helpers/cli.js'
 import {FakeRegistry, PASSWORD, USER} from '../helpers/fake-registry.js'
@@ -62,4 +62,45 @@ describe('login and logout', () => {
     expect(status).to.equal(64)
     expect(stderr).to.contain('--password-stdin')
   })
+
+  it('takes the address of the registry, and a file in which nothing is null', async () => {
+    mkdirSync(join(home, '.docker'))
+    writeFileSync(file, '{"auths":null,"credHelpers":null,"credsStore":null}')
+    expect((await login(`http://${fake.host}/`)).status).to.equal(0)
+    expect(Object.keys((JSON.parse(readFileSync(file, 'utf8')) as {auths: object}).auths)).to.deep.equal([fake.host])
+  })
+
+  it('says when another login goes before the one that it keeps', async () => {
+    const {stderr} = await login(fake.host)
+    expect(stderr).to.not.contain('goes before')
+    const podman = join(home, '.config', 'containers', 'auth.json')
+    mkdirSync(dirname(podman), {recursive: true})
+    writeFileSync(podman, JSON.stringify({auths: {[fake.host]: {auth: Buffer.from('me:old').toString('base64')}}}))
+    expect((await login(fake.host)).stderr).to.contain(`another login goes before this one: ${podman}`)
+  })
+
+  for (const command of [['logout'], ['auth', 'explain'], ['login', '--username', USER, '--password-stdin']]) {
+    it(`ends at once when it is interrupted while a helper hangs: ${command[0]}`, async function () {
+      // A helper may take a minute.
+      this.timeout(30_000)
+      const bin = join(home, 'bin')
+      mkdirSync(bin)
+      mkdirSync(join(home, '.docker'))
+      writeFileSync(file, '{"credsStore":"slow"}')
+      const started = join(home, 'started')
+      writeFileSync(join(bin, 'docker-credential-slow'), `#!/bin/sh\necho > ${started}\nexec sleep 50\n`, {mode: 0o755})
+      const {status} = await cli([...command, fake.host], {
+        env: {HOME: home, PATH: `${bin}:${process.env['PATH']}`},
+        input: PASSWORD,
+        onSpawn(child) {
+          const look = setInterval(() => {
+            if (child.exitCode === null && !existsSync(started)) return
+            clearInterval(look)
+            child.kill('SIGINT')
+          }, 10)
+        },
+      })
+      expect(status).to.equal(130)
+    })
+  }
 })

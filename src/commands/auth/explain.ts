@@ -39,10 +39,10 @@ a helper of docker or podman. Nothing is sent to the registry, and no secret is 
   async run(): Promise<AuthExplainResult> {
     const {args, flags} = await this.parse(AuthExplain)
     const {registry} = parseRegistryName(args.host)
-    const bare = args.host.trim().replace(/^oci:\/\//i, '')
+    const bare = args.host.trim().replace(/^(?:oci|https?):\/\//i, '')
     const repository = bare.includes('/') ? parseReference(`oci://${bare.replace(/\/+$/, '')}`).repository : ''
     const {credentials} = await connectionOptions(flags, {signal: this.signal, userAgent: this.config.userAgent})
-    const explained = await explainCredential({registry, repository}, credentials)
+    const explained = await explainCredential({registry, repository}, credentials, {signal: this.signal})
     const files = credentialFilePaths(credentialEnvironment(flags)).map((path) => ({exists: existsSync(path), path}))
     const result = {...explained, files}
     this.print(...lines(result))

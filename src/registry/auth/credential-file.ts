@@ -26,7 +26,10 @@ export class CredentialFile {
   readonly #options: CredentialFileOptions
 
   private constructor(path: string, json: JsonObject, options: CredentialFileOptions) {
-    const {auths = {}, credHelpers = {}, credsStore = ''} = json
+    // Docker writes and reads null for nothing.
+    const auths = json['auths'] ?? {}
+    const credHelpers = json['credHelpers'] ?? {}
+    const credsStore = json['credsStore'] ?? ''
     if (!isObject(auths)) throw malformed(path, '"auths" is not an object')
     if (!isStringRecord(credHelpers)) throw malformed(path, '"credHelpers" is not an object of strings')
     if (!isString(credsStore)) throw malformed(path, '"credsStore" is not a string')
@@ -54,7 +57,8 @@ export class CredentialFile {
   /** The helper of `registry`, when the file names one. */
   helperFor(registry: string): string | undefined {
     const own = Object.entries(this.#credHelpers).find(([key]) => sameHost(key, registry))
-    return own?.[1] ?? this.#credsStore
+    // An empty name is docker's way to say that this registry's login is in the file.
+    return own ? own[1] || undefined : this.#credsStore
   }
 
   async #ask({registry, repository}: CredentialTarget, signal?: AbortSignal): Promise<FoundCredential | undefined> {
@@ -62,7 +66,7 @@ export class CredentialFile {
     const options = {env, signal, timeout: helperTimeout}
     for (const path of pathsOf(registry, repository)) {
       const helper = this.#credHelpers[path]
-      if (helper === undefined || path === registry) continue
+      if (!helper || path === registry) continue
       const credential = await helperGet(helper, path, options)
       if (credential) return this.#found(credential, path, helper)
     }

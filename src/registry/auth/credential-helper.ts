@@ -17,6 +17,8 @@ export interface HelperOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000
+/** Some helpers leave a process behind that holds their output open, an agent say: what they wrote is there by then. */
+const AGENT_MS = 500
 /** A helper answers with a few hundred bytes; tokens may take some thousand. */
 const MAX_OUTPUT_BYTES = 256 * 1024
 /** By this user name helpers say that the secret is an identity token. */
@@ -31,7 +33,7 @@ export async function helperGet(name: string, server: string, options: HelperOpt
   const {output, status} = await run(name, 'get', server, options)
   if (status !== 0) {
     if (/credentials not found/i.test(output)) return undefined
-    throw failed(name, `get ended with status ${status}`)
+    throw failed(name, `get ended ${howOf(status)}`)
   }
 
   const {secret, username} = parseAnswer(name, output)
@@ -53,7 +55,7 @@ export async function helperStore(
     Username: credential.kind === 'basic' ? credential.username : IDENTITY_USER,
   })
   const {status} = await run(name, 'store', body, options)
-  if (status !== 0) throw failed(name, `store ended with status ${status}`)
+  if (status !== 0) throw failed(name, `store ended ${howOf(status)}`)
 }
 
 /** @returns false when the helper had no such login */
@@ -61,7 +63,7 @@ export async function helperErase(name: string, server: string, options: HelperO
   const known = await helperGet(name, server, options)
   if (!known) return false
   const {status} = await run(name, 'erase', server, options)
-  if (status !== 0) throw failed(name, `erase ended with status ${status}`)
+  if (status !== 0) throw failed(name, `erase ended ${howOf(status)}`)
   return true
 }
 
@@ -81,13 +83,23 @@ function parseAnswer(name: string, output: string): {readonly secret: string; re
 
 interface Ended {
   readonly output: string
-  readonly status: number
+  /** Or the signal that ended it. */
+  readonly status: number | string
+}
+
+function howOf(status: number | string): string {
+  return typeof status === 'number' ? `with status ${status}` : `by ${status}`
 }
 
 /** Input goes through stdin, never through arguments: those are visible to every user of the machine. */
 function run(name: string, action: string, input: string, options: HelperOptions): Promise<Ended> {
   // The name comes from a file: it must not lead to a program somewhere else.
-  if (!/^[\w.-]+$/.test(name)) throw new CredentialError('the name of a credential helper is not a program name')
+  if (!/^[\w.-]+$/.test(name)) {
+    throw new CredentialError('the name of a credential helper is not a program name', {
+      suggestions: ['Correct "credsStore" or "credHelpers" of the credential file.'],
+    })
+  }
+
   const {env, signal, timeout = DEFAULT_TIMEOUT_MS} = options
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -98,15 +110,19 @@ function run(name: string, action: string, input: string, options: HelperOptions
     const child = spawn(`docker-credential-${name}`, [action], {env: {...env}, stdio: ['pipe', 'pipe', 'ignore']})
     const chunks: Buffer[] = []
     let size = 0
+    const kill = () => child.kill('SIGKILL')
+    // Who is interrupted does not wait for the answer.
+    process.once('exit', kill)
     const settle = (finish: () => void) => {
       clearTimeout(timer)
+      process.off('exit', kill)
       signal?.removeEventListener('abort', onAbort)
       finish()
     }
 
     const give = (error: Error) => {
       settle(() => reject(error))
-      child.kill('SIGKILL')
+      kill()
       child.stdout.destroy()
     }
 
@@ -119,8 +135,12 @@ function run(name: string, action: string, input: string, options: HelperOptions
       if (size > MAX_OUTPUT_BYTES) give(failed(name, `${action} answered with more than ${MAX_OUTPUT_BYTES} bytes`))
       else chunks.push(chunk)
     })
-    child.once('close', (status) => {
-      settle(() => resolve({output: Buffer.concat(chunks).toString('utf8').trim(), status: status ?? -1}))
+    child.once('exit', () => {
+      setTimeout(() => child.stdout.destroy(), AGENT_MS).unref()
+    })
+    child.once('close', (status, ended) => {
+      const output = Buffer.concat(chunks).toString('utf8').trim()
+      settle(() => resolve({output, status: status ?? ended ?? -1}))
     })
     // A helper that ends without reading its input says why by its status.
     child.stdin.on('error', () => {})

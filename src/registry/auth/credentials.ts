@@ -68,8 +68,9 @@ export interface CredentialExplanation {
 export async function explainCredential(
   target: CredentialTarget,
   source: CredentialSource = standardCredentials(),
+  options: {readonly signal?: AbortSignal | undefined} = {},
 ): Promise<CredentialExplanation> {
-  const found = await source.credentialFor(target)
+  const found = await source.credentialFor(target, options)
   if (!found) return {found: false, registry: target.registry}
   const {credential, origin} = found
   return {

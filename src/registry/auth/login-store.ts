@@ -9,7 +9,7 @@ import {isObject, type JsonObject} from '../../util/json.js'
 import {credentialKey} from '../reference.js'
 import {CredentialError} from './credential-error.js'
 import {CredentialFile, readCredentialJson, sameHost} from './credential-file.js'
-import {helperErase, helperStore} from './credential-helper.js'
+import {helperErase, type HelperOptions, helperStore} from './credential-helper.js'
 import {dockerConfigPath, type Environment} from './credential-paths.js'
 
 export interface LoginStoreOptions {
@@ -18,6 +18,7 @@ export interface LoginStoreOptions {
   /** Default: docker's `config.json`. */
   readonly file?: string | undefined
   readonly helperTimeout?: number | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Where a login was put or taken from. */
@@ -74,7 +75,7 @@ interface Place {
   readonly auths: JsonObject
   readonly file: string
   readonly helper: string | undefined
-  readonly helperOptions: {readonly env: Environment; readonly timeout: number | undefined}
+  readonly helperOptions: HelperOptions
   readonly json: JsonObject
 }
 
@@ -88,7 +89,7 @@ async function open(registry: string, options: LoginStoreOptions): Promise<Place
     auths: isObject(json['auths']) ? json['auths'] : {},
     file,
     helper: parsed?.helperFor(registry),
-    helperOptions: {env, timeout: options.helperTimeout},
+    helperOptions: {env, signal: options.signal, timeout: options.helperTimeout},
     json,
   }
 }
