@@ -4,4 +4,13 @@ export {type ExistingPolicy} from './file-restorer.js'
 export {followLinks} from './follow.js'
 export {type ProblemKind, type RestoreProblem} from './problems.js'
 export {Restore, restore, type RestoreOptions, type RestoreProgress, type RestoreSummary} from './restore.js'
-export {type Found, isWithin, lookupFound, pathInSnapshot, rootOf, walkBelow, type WalkOptions} from './selection.js'
+export {
+  findPath,
+  type Found,
+  isWithin,
+  lookupFound,
+  pathInSnapshot,
+  rootOf,
+  walkBelow,
+  type WalkOptions,
+} from './selection.js'

@@ -19,7 +19,7 @@ import {FolderList} from './folder-list.js'
 import {HardLinks} from './hard-links.js'
 import {byPlace, type Located, type PlaceOf} from './locality.js'
 import {problemOf, type RestoreProblem} from './problems.js'
-import {type Found, isWithin, lookupFound, pathInSnapshot, rootOf, walkBelow} from './selection.js'
+import {findPath, type Found, isWithin, lookupFound, rootOf, walkBelow} from './selection.js'
 import {Target} from './target.js'
 
 /** Files written at the same time. */
@@ -289,7 +289,8 @@ export class Restore implements AsyncIterable<RestoreProblem> {
   async #select(files: Filesystem): Promise<{readonly base: string; readonly selected: readonly string[]}> {
     const {paths = [], source = 0} = this.#parts
     const root = await rootOf(this.#snapshot, files, source)
-    const wanted = paths.length === 0 ? [root] : paths.map((path) => pathInSnapshot(root, path))
+    const wanted =
+      paths.length === 0 ? [root] : await Promise.all(paths.map(async (path) => findPath(files, root, path)))
     for (const path of wanted) await lookupFound(files, path)
     const selected = [...new Set(wanted)].filter(
       (path, _, all) => !all.some((other) => other !== path && isWithin(path, other)),

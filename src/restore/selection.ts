@@ -4,7 +4,7 @@ import type {Mac} from '../kloset/mac.js'
 import type {BrokenNode, Entry, Filesystem, Snapshot, TreeEntry} from '../kloset/snapshot/index.js'
 
 import {isObjectFault} from '../kloset/faults.js'
-import {cleanPath, isDirectory, notInSnapshot} from '../kloset/snapshot/index.js'
+import {cleanPath, isDirectory, nameFromShown, notInSnapshot} from '../kloset/snapshot/index.js'
 
 /** Entries read ahead of the one that is worked on. */
 const ENTRIES_AT_ONCE = 16
@@ -43,6 +43,22 @@ export async function rootOf(snapshot: Snapshot, files: Filesystem, source = 0):
 /** A path as a person gives it: absolute, or relative to the folder that was backed up. */
 export function pathInSnapshot(root: string, path: string): string {
   return cleanPath(path.startsWith('/') ? path : `${root}/${path}`)
+}
+
+/**
+ * The path in the tree that a person means: as `pathInSnapshot`, and where there is none of that name, as listings show
+ * it, with `\xNN` for bytes that no command line can carry.
+ */
+export async function findPath(files: Filesystem, root: string, text: string): Promise<string> {
+  const path = pathInSnapshot(root, text)
+  const meant = cleanPath(nameFromShown(path))
+  if (meant === path) return path
+  try {
+    return !(await files.tree.find(path)) && (await files.tree.find(meant)) ? meant : path
+  } catch (error) {
+    if (isObjectFault(error)) return path
+    throw error
+  }
 }
 
 /** Whether a path is another or lies below it. */

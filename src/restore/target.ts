@@ -9,6 +9,7 @@ import type {Entry} from '../kloset/snapshot/index.js'
 import {AlreadyExistsError, InvalidArgumentError} from '../errors.js'
 import {nameToBytes} from '../kloset/snapshot/index.js'
 import {errnoOf, fileOperation, localIoError} from '../util/fs-error.js'
+import {makeFolders} from '../util/make-folders.js'
 import {type MetadataOptions, setFolderMetadata} from './metadata.js'
 
 /** Folders that are known to be folders; what is forgotten is looked at again. */
@@ -54,7 +55,7 @@ export class Target {
    */
   static async open(path: string, options: TargetOptions): Promise<Target> {
     try {
-      await mkdir(path, {recursive: true})
+      await makeFolders(path)
     } catch (error) {
       const errno = errnoOf(error)
       if (errno === 'EEXIST' || errno === 'ENOTDIR') throw new InvalidArgumentError(`${path}: is no folder`)

@@ -11,7 +11,7 @@ import {destinationOf, STDOUT, writeContent} from '../../cli/sink.js'
 import {InvalidArgumentError, StoreFormatError} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
 import {kindOfMode} from '../../kloset/snapshot/index.js'
-import {ContentReader, followLinks, pathInSnapshot} from '../../restore/index.js'
+import {ContentReader, findPath, followLinks} from '../../restore/index.js'
 
 export interface SnapshotCatResult {
   /** Where the bytes went. */
@@ -70,7 +70,7 @@ Symbolic links are followed within the snapshot.`,
     const {args, flags} = await this.parse(SnapshotCat)
     const file = destinationOf(flags.output, {json: this.jsonEnabled()})
     return this.withSnapshot({...args, source: flags.source}, flags, async ({contents, files, root, snapshot}) => {
-      const entry = await followLinks(files, pathInSnapshot(root, args.path))
+      const entry = await followLinks(files, await findPath(files, root, args.path))
       const kind = kindOfMode(entry.info.mode)
       if (kind !== 'file') throw new InvalidArgumentError(`${JSON.stringify(entry.path)}: is a ${kind}, not a file`)
       const object = await files.object(entry)

@@ -11,7 +11,7 @@ import {splitSnapshotPath} from '../../cli/snapshot-path.js'
 import {EXIT} from '../../exit-codes.js'
 import {resolveSnapshot} from '../../kloset/catalog.js'
 import {type StoreContents} from '../../kloset/contents.js'
-import {type Change, type ChangeKind, diffSnapshots, lookupFound, pathInSnapshot, rootOf} from '../../restore/index.js'
+import {type Change, type ChangeKind, diffSnapshots, findPath, lookupFound, rootOf} from '../../restore/index.js'
 
 export interface SnapshotDiffResult {
   readonly after: string
@@ -86,7 +86,7 @@ async function sideOf(contents: StoreContents, text: string, source: number) {
   const id = await resolveSnapshot(contents, prefix)
   const snapshot = await contents.snapshot(id)
   const files = await snapshot.files(source)
-  const found = await lookupFound(files, pathInSnapshot(await rootOf(snapshot, files, source), path))
+  const found = await lookupFound(files, await findPath(files, await rootOf(snapshot, files, source), path))
   return {files, id, path: found.path}
 }
 

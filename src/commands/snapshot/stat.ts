@@ -8,7 +8,7 @@ import {passphraseFlags} from '../../cli/passphrase.js'
 import {EXIT} from '../../exit-codes.js'
 import {describeSnapshot, type ListedSnapshot} from '../../kloset/catalog.js'
 import {type Entry, kindOfMode} from '../../kloset/snapshot/index.js'
-import {pathInSnapshot} from '../../restore/index.js'
+import {findPath} from '../../restore/index.js'
 
 export interface SnapshotStatResult {
   /** Of a path: what it is, and the content's MACs. */
@@ -76,7 +76,7 @@ export default class SnapshotStat extends ContentsCommand {
 }
 
 async function entryOf({files, root}: OpenedSnapshot, path: string) {
-  const entry = await files.lookup(pathInSnapshot(root, path))
+  const entry = await files.lookup(await findPath(files, root, path))
   const object = await files.object(entry)
   const json = {
     ...entryJson(entry),

@@ -13,7 +13,7 @@ import {splitSnapshotPath} from '../../cli/snapshot-path.js'
 import {errorToJson, messageOf} from '../../errors.js'
 import {EXIT} from '../../exit-codes.js'
 import {isDirectory} from '../../kloset/snapshot/index.js'
-import {lookupFound, pathInSnapshot, walkBelow} from '../../restore/index.js'
+import {findPath, lookupFound, walkBelow} from '../../restore/index.js'
 
 export interface SnapshotTreeResult {
   /** Entries, or parts of the tree, that cannot be read. */
@@ -65,7 +65,7 @@ the files' contents is read.`,
     const {id, path} = splitSnapshotPath(args.id)
     return this.withSnapshot({id, source: flags.source, store: args.store}, flags, async (opened) => {
       const {contents, files, root, snapshot} = opened
-      const start = pathInSnapshot(root, path)
+      const start = await findPath(files, root, path)
       const head = {store: contents.store.location, id: snapshot.header.identifier, root}
       await lookupFound(files, start)
       const json = this.jsonEnabled() ? this.streamJson(head, 'entries') : undefined

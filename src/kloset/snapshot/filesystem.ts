@@ -138,7 +138,10 @@ export class Filesystem {
 }
 
 export function notInSnapshot(path: string): NotFoundError {
-  return new NotFoundError(`no ${JSON.stringify(path)} in the snapshot`, {facts: {path}})
+  return new NotFoundError(`no ${JSON.stringify(path)} in the snapshot`, {
+    facts: {path},
+    suggestions: ['`snapshot tree` shows what is there.'],
+  })
 }
 
 /** An entry, which has to be of the path that the tree has it at. @throws StoreFormatError, and what the reader throws */

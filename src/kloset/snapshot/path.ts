@@ -33,6 +33,12 @@ export function nameFromBytes(bytes: Buffer): string {
   return name
 }
 
+/** A name out of what is shown of it: `\xNN` stands for a byte, `\uNNNN` for a sign that would turn the text around. */
+export function nameFromShown(text: string): string {
+  const parts = text.split(/(\\x[\da-f]{2}|\\u20[\da-f]{2})/)
+  return nameFromBytes(Buffer.concat(parts.map((part, at) => (at % 2 === 0 ? nameToBytes(part) : bytesOfEscape(part)))))
+}
+
 /** The bytes of a name: what a file system is given. */
 export function nameToBytes(name: string): Buffer {
   const parts: Buffer[] = []
@@ -90,6 +96,11 @@ export function cleanPath(path: string): string {
 /** Whether a path is absolute and clean. */
 export function isCleanPath(path: string): boolean {
   return path === '/' || (path.startsWith('/') && !UNCLEAN.test(path))
+}
+
+function bytesOfEscape(escape: string): Buffer {
+  const value = Number.parseInt(escape.slice(2), 16)
+  return escape[1] === 'x' ? Buffer.from([value]) : Buffer.from(String.fromCodePoint(value))
 }
 
 /** Bytes of the valid UTF-8 sequence at a place; 0 when there is none. */

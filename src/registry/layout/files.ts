@@ -5,6 +5,7 @@ import fs from 'node:fs/promises'
 import {dirname, join} from 'node:path'
 
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
+import {makeFolders} from '../../util/make-folders.js'
 import {algorithmOf, type Digest, type DigestAlgorithm, encodedOf} from '../digest.js'
 import {GroupSync} from './group-sync.js'
 
@@ -68,7 +69,7 @@ export class LayoutFiles {
   /** Makes a folder of the layout, once per process unless it has vanished since. */
   async makeDir(dir: string): Promise<void> {
     if (this.#made.has(dir)) return
-    await fileOperation('make folder', dir, () => fs.mkdir(dir, {recursive: true}))
+    await fileOperation('make folder', dir, async () => makeFolders(dir))
     this.#made.add(dir)
   }
 

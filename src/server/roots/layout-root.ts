@@ -1,5 +1,5 @@
 import {type Dirent} from 'node:fs'
-import {mkdir, readdir, stat} from 'node:fs/promises'
+import {readdir, stat} from 'node:fs/promises'
 import {basename, join, resolve} from 'node:path'
 
 import type {Digest} from '../../registry/digest.js'
@@ -12,6 +12,7 @@ import {type LayoutRepository} from '../../registry/layout/repository.js'
 import {plainText} from '../../registry/redact.js'
 import {isRepositoryName} from '../../registry/reference.js'
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
+import {makeFolders} from '../../util/make-folders.js'
 import {fault, HttpFault} from '../faults.js'
 
 const MARKER = 'oci-layout'
@@ -60,7 +61,7 @@ export async function openLayoutRoot(path: string, options: LayoutRootOptions = 
   }
 
   if (!stats && readOnly) throw new NotFoundError(`${path}: no such folder`, {suggestions: ['Check the path.']})
-  if (!stats) await fileOperation('make folder', root, () => mkdir(root, {recursive: true}))
+  if (!stats) await fileOperation('make folder', root, async () => makeFolders(root))
   return new LayoutTree(root, {durable, readOnly})
 }
 
