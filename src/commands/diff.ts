@@ -6,6 +6,7 @@ import {describe} from '../cli/describe.js'
 import {DiffPrinter, diffSummaryLines, identityLine} from '../cli/differences.js'
 import {humanCount} from '../cli/format.js'
 import {fromArg, twoStoreFlags} from '../cli/two-stores.js'
+import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {NotFoundError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {type Resource, RESOURCES} from '../kloset/resource.js'
@@ -52,6 +53,7 @@ could not be compared, 75 nothing differs but one side has objects that the othe
   async run(): Promise<DiffSummary> {
     const {args, flags} = await this.parse(Diff)
     const {concurrency, deep, resource} = flags
+    if (!deep) keepYoungGenerationSmall()
     return this.withBoth({from: args.left, to: args.right}, flags, {create: false}, async (left, right) => {
       if (!right) throw new NotFoundError(`${args.right}: no image layout there`)
       const progress = await this.startProgress(flags)

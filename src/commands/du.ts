@@ -7,6 +7,7 @@ import {measureUsage} from '../checker/index.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, shellCommand, table} from '../cli/format.js'
 import {givenSecret, neededSecret, passphraseFlags} from '../cli/passphrase.js'
+import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
 
@@ -52,6 +53,7 @@ blobs that are stored twice. Of an encrypted store without its passphrase only s
 
   async run(): Promise<DuResult> {
     const {args, flags} = await this.parse(Du)
+    if (!flags.blobs) keepYoungGenerationSmall()
     return this.withRepository(args.store, flags, async (repository) => {
       const {signal} = this
       const {blobs, concurrency} = flags

@@ -6,6 +6,7 @@ import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, table} from '../cli/format.js'
 import {type Counts, Listing, totalOf} from '../cli/listing.js'
+import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {EXIT} from '../exit-codes.js'
 import {formatUuid} from '../kloset/configuration.js'
 import {openStore} from '../kloset/create.js'
@@ -61,6 +62,7 @@ export default class Info extends StoreCommand {
   async run(): Promise<InfoResult> {
     const {args, flags} = await this.parse(Info)
     const withSize = flags.size
+    keepYoungGenerationSmall()
     return this.withRepository(args.store, flags, async (repository) => {
       const {signal} = this
       const store = await openStore(repository, {concurrency: flags.concurrency, signal})

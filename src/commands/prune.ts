@@ -8,6 +8,7 @@ import {writeWhole} from '../cli/atomic-file.js'
 import {describe} from '../cli/describe.js'
 import {humanCount, humanSize, plural, shellCommand} from '../cli/format.js'
 import {givenSecret, passphraseFlags} from '../cli/passphrase.js'
+import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {InvalidArgumentError, LockedError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
@@ -76,6 +77,7 @@ deleted is left to \`plakar maintenance\`.`,
 
   async run(): Promise<PruneResult> {
     const {args, flags} = await this.parse(Prune)
+    keepYoungGenerationSmall()
     const {output, yes = false} = flags
     if (yes && output === undefined) {
       throw new InvalidArgumentError('--yes needs -o PLAN: its journal and its quarantine lie beside the plan')
