@@ -5,8 +5,8 @@ const LAST_KNOWN_V8 = 13
 
 /**
  * Keeps the heap's part for new objects at the size it has now. V8 lets it grow to some 48 MiB where much is made and
- * dropped; a command of very many
- * small requests stays some 40 MiB smaller without, for a few hundredths of its time at the most.
+ * dropped. A command of very many small requests stays some 40 MiB smaller without, for a few hundredths of its time at
+ * the most.
  */
 export function keepYoungGenerationSmall(): void {
   if (Number.parseInt(process.versions.v8, 10) <= LAST_KNOWN_V8) setFlagsFromString('--semi-space-growth-factor=1')
