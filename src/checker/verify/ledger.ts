@@ -8,6 +8,9 @@ import {covers, isTier, type Tier, TIERS} from './tier.js'
 /** What stands in a ledger's first line. */
 export const LEDGER_FORMAT = 'kloset-oci/ledger/v1'
 
+/** How the first line begins: what is left of one that a crash cut off shows it. */
+const BEGINNING = `{"format":"${LEDGER_FORMAT}"`
+
 /** One look at one object, as it stands in a line of a ledger. */
 export interface LedgerRecord {
   /** RFC 3339. */
@@ -60,6 +63,8 @@ export class Ledger {
   /** Lines that were passed over. */
   ignored = 0
   readonly #file: LedgerFile
+  /** Whether any line was ours. */
+  #isOurs = false
   #newest = 0
   readonly #objects = new Map<string, ObjectRecord>()
   #store: string | undefined
@@ -73,7 +78,10 @@ export class Ledger {
     const ledger = new Ledger(file)
     try {
       for await (const line of file.lines()) ledger.#read(line)
-      return ledger
+      if (ledger.ignored === 0 || ledger.#isOurs) return ledger
+      throw new InvalidArgumentError('the file is there and is no ledger of verifications', {
+        suggestions: ['Name another one: a new ledger is begun where there is none. Nothing was written to this one.'],
+      })
     } catch (error) {
       await file.close()
       throw error
@@ -160,6 +168,7 @@ export class Ledger {
       json = JSON.parse(line)
     } catch {
       this.ignored += 1
+      this.#isOurs ||= line.startsWith(BEGINNING) || BEGINNING.startsWith(line)
       return
     }
 
@@ -168,6 +177,7 @@ export class Ledger {
         throw new InvalidArgumentError(`not a ledger of this version: ${String(json['format']).slice(0, 80)}`)
       }
 
+      this.#isOurs = true
       const {store} = json
       if (!isString(store)) return
       if (this.#store !== undefined && this.#store !== store) {
@@ -179,8 +189,10 @@ export class Ledger {
     }
 
     const record = recordOf(json)
-    if (record) this.#take(record)
-    else this.ignored += 1
+    if (record) {
+      this.#isOurs = true
+      this.#take(record)
+    } else this.ignored += 1
   }
 
   #take(record: LedgerRecord): void {

@@ -46,7 +46,10 @@ export class IndexScanner {
     try {
       value = JSON.parse(this.#rest)
     } catch (error) {
-      throw new ProtocolError(`${this.#what}: not JSON`, {cause: error})
+      throw new ProtocolError(`${this.#what}: not JSON`, {
+        cause: error,
+        suggestions: ['Put that file back from a copy of the folder. What lies under blobs is not lost by this.'],
+      })
     }
 
     if (!isObject(value)) throw new ProtocolError(`${this.#what}: not a JSON object`)

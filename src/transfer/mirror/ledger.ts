@@ -15,6 +15,9 @@ import {MacSet} from '../mac-set.js'
 /** Lines are gathered up to this before they are written. */
 const BUFFERED_CHARACTERS = 64 * 1024
 
+/** How every line begins: what is left of a first one that a crash cut off shows it. */
+const BEGINNING = '{"time":"'
+
 /** How a run ended. */
 export interface LedgerRun {
   readonly complete: boolean
@@ -46,6 +49,8 @@ export class MirrorLedger {
   skipped = 0
   readonly #clock: Clock
   #handle: FileHandle | undefined
+  /** Whether any line was ours. */
+  #isOurs = false
   #pair: MirrorPair | undefined
   readonly #path: string
   #pending = ''
@@ -60,7 +65,7 @@ export class MirrorLedger {
 
   /**
    * Opens a ledger, or begins one, and keeps other runs out until it is closed.
-   * @throws LockedError when another run has it; LocalIoError
+   * @throws LockedError when another run has it; InvalidArgumentError when the file is something else; LocalIoError
    */
   static async open(path: string, clock: Clock): Promise<MirrorLedger> {
     const ledger = new MirrorLedger(path, clock)
@@ -144,6 +149,12 @@ export class MirrorLedger {
     if (size === 0) return
     const lines = createInterface({crlfDelay: Infinity, input: createReadStream(this.#path)})
     for await (const line of lines) if (line !== '') this.#take(line)
+    if (!this.#isOurs) {
+      throw new InvalidArgumentError(`${this.#path}: is there and is no ledger of a mirror`, {
+        suggestions: ['Name another file: a new ledger is begun where there is none. Nothing was written to this one.'],
+      })
+    }
+
     // A line that a crash cut off must not swallow the next one.
     if (!(await endsWithNewline(this.#path, size))) this.#pending = '\n'
   }
@@ -158,6 +169,7 @@ export class MirrorLedger {
       value = JSON.parse(line)
     } catch {
       this.skipped += 1
+      this.#isOurs ||= line.startsWith(BEGINNING) || BEGINNING.startsWith(line)
       return
     }
 
@@ -166,6 +178,7 @@ export class MirrorLedger {
 
   #takeEvent(value: JsonObject): void {
     const {complete, event, exitCode, from, settled, status, storeId, tag, time, to} = value
+    this.#isOurs ||= isString(time) && isString(event)
     if (event === 'begin' && isString(from) && isString(to) && isString(storeId)) {
       this.#pair = {from, storeId, to}
       this.runs += 1
