@@ -3,7 +3,6 @@ const HARMLESS = new Set(['artifactType', 'digest', 'from', 'last', 'mount', 'n'
 
 /** The only way a URL gets into an error, an event or a log: no user info, no fragment, no value of an unknown query. */
 export function redactUrl(url: string | URL): string {
-  if (url instanceof URL && isPlain(url)) return url.href
   let copy: URL
   try {
     copy = new URL(url)
@@ -21,11 +20,6 @@ export function redactUrl(url: string | URL): string {
   // A path may hold a token that was sent: some stores of blobs are opened by nothing else.
   copy.pathname = withoutSecrets(copy.pathname, 'redacted')
   return copy.href
-}
-
-/** Nothing is to be taken out, as of most requests. */
-function isPlain({hash, password, search, username}: URL): boolean {
-  return !search && !hash && !username && !password
 }
 
 /** What a registry may throw back at us is as many passwords and tokens as were sent lately. */

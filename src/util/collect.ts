@@ -5,8 +5,8 @@ import {ProtocolError} from '../errors.js'
 export interface CollectOptions {
   /** More bytes than this are refused, whatever was announced. */
   readonly limit: number
-  /** Names the content in the error. */
-  readonly what: string
+  /** Names the content in the error; asked only then. */
+  readonly what: (() => string) | string
 }
 
 /**
@@ -19,7 +19,8 @@ export async function collect(stream: Readable, {limit, what}: CollectOptions): 
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > limit) {
-      throw new ProtocolError(`${what}: goes on beyond ${limit} bytes`, {facts: {limit}})
+      const name = typeof what === 'string' ? what : what()
+      throw new ProtocolError(`${name}: goes on beyond ${limit} bytes`, {facts: {limit}})
     }
 
     chunks.push(chunk)

@@ -81,7 +81,7 @@ export class RemoteContext {
       const response = await this.send({...call, access: 'pull', method: 'GET'})
       if (response.status !== 200) return {bytes: undefined, response}
       try {
-        const bytes = await collect(response.body, {limit, what: `GET ${redactUrl(call.url)}`})
+        const bytes = await collect(response.body, {limit, what: () => `GET ${redactUrl(call.url)}`})
         return {bytes, response}
       } catch (error) {
         const delay = signal?.aborted ? undefined : this.policy.delayFor(attempt, {error})
