@@ -21,7 +21,8 @@ export interface OpenOptions {
 
 /** Opens the repository that a configuration describes. The registry is not contacted yet. */
 export async function openConfigured(config: PluginConfig, {env, onRequest}: OpenOptions): Promise<Repository> {
-  if (config.proxy !== undefined) useProxy(env, config.proxy, config.noProxy)
+  if (config.proxy !== undefined) useProxy(env, config.proxy)
+  if (config.noProxy !== undefined) useNoProxy(env, config.noProxy)
   const credentials = standardCredentials({
     env: config.authFile === undefined ? env : {...env, REGISTRY_AUTH_FILE: config.authFile},
     identityToken: config.identityToken,
@@ -58,10 +59,14 @@ async function secretFrom(path: string | undefined, key: string): Promise<string
 }
 
 /** The transport takes its proxy from the environment; this process serves one store only. */
-function useProxy(env: NodeJS.ProcessEnv, proxy: string, noProxy: string | undefined): void {
+function useProxy(env: NodeJS.ProcessEnv, proxy: string): void {
   for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'])
     delete env[name]
   env['HTTP_PROXY'] = proxy
   env['HTTPS_PROXY'] = proxy
-  if (noProxy !== undefined) env['NO_PROXY'] = noProxy
+}
+
+function useNoProxy(env: NodeJS.ProcessEnv, noProxy: string): void {
+  delete env['no_proxy']
+  env['NO_PROXY'] = noProxy
 }

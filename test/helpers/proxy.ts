@@ -30,6 +30,11 @@ export class TestProxy {
       login === undefined || headers['proxy-authorization'] === `Basic ${Buffer.from(login).toString('base64')}`
     const onRequest: http.RequestListener = (request, response) => {
       this.#note(request)
+      if (!allowed(request.headers)) {
+        response.writeHead(407).end()
+        return
+      }
+
       const target = new URL(request.url ?? '')
       const headers = {...request.headers}
       delete headers['proxy-authorization']
@@ -40,8 +45,7 @@ export class TestProxy {
           answer.pipe(response)
         },
       )
-      if (allowed(request.headers)) request.pipe(onward)
-      else response.writeHead(407).end()
+      request.pipe(onward)
     }
 
     this.#server = tls ? https.createServer(tls, onRequest) : http.createServer(onRequest)

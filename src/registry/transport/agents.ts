@@ -13,12 +13,15 @@ import {InvalidArgumentError} from '../../errors.js'
 import {rememberSecret} from '../redact.js'
 import {isLoopback} from '../reference.js'
 import {ConnectionMemory} from './connection-memory.js'
+import {goesAround} from './no-proxy.js'
 
 /** How one request travels: which pool, and how the request changes when a proxy reads it. */
 export interface Route {
   readonly agent: http.Agent
   /** Laid over the request's own options. */
   readonly options: Partial<TlsConnectOptions> & RequestOptions
+  /** The proxy in between, without its login. */
+  readonly proxy?: undefined | URL
   /** Added to the request's headers: only what the proxy itself is told. */
   readonly proxyHeaders: Readonly<Record<string, string>>
   readonly secure: boolean
@@ -103,6 +106,7 @@ export class Routes {
         // Node would take the name from the Host header, which is the registry's.
         ...(secure && {servername: isIP(bare(proxy.url.hostname)) ? '' : proxy.url.hostname}),
       },
+      proxy: proxy.url,
       proxyHeaders: {host: url.host, ...authorization(proxy)},
       secure,
     }
@@ -125,7 +129,7 @@ export class Routes {
       () => new TunnelAgent(proxy.url, {...this.#pool(), ...tls, connectMs, headers: () => authorization(proxy)}),
     )
     // The agent hands its own TLS options to the proxy's connection only: these are for the registry's.
-    return {agent, options: tls, proxyHeaders: {}, secure: true}
+    return {agent, options: tls, proxy: proxy.url, proxyHeaders: {}, secure: true}
   }
 }
 
@@ -187,6 +191,8 @@ interface Proxy {
 }
 
 function proxyFor(target: URL): Proxy | undefined {
+  const {NO_PROXY, no_proxy: noProxy = NO_PROXY} = process.env
+  if (noProxy && goesAround(target, noProxy)) return undefined
   const text = getProxyForUrl(target.href)
   if (!text) return undefined
   let url: URL

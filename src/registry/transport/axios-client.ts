@@ -12,7 +12,7 @@ import {redactUrl} from '../redact.js'
 import {ABANDONED, type Route, Routes} from './agents.js'
 import {BodyStream} from './body-stream.js'
 import {CountedBody} from './counted-body.js'
-import {codeOf, explainFailure, TimeoutError} from './failures.js'
+import {codeOf, explainFailure, ProxyRefusedError, TimeoutError} from './failures.js'
 import {type TlsConnectOptions} from './tls.js'
 import {Watchdog} from './watchdog.js'
 
@@ -104,7 +104,14 @@ export class AxiosClient implements HttpClient {
         url: withoutUserInfo(request.url),
       }) as Promise<AxiosResponse<IncomingMessage>>
       // A request that waits for a connection notices its own end only when it gets one.
-      return exchange.answer(await unlessAborted(sent, request.signal))
+      const answer = await unlessAborted(sent, request.signal)
+      // Of plain http the proxy says by the same answer as the registry what it has to say for itself.
+      if (answer.status === 407 && route.proxy) {
+        answer.data.destroy()
+        throw new ProxyRefusedError(407)
+      }
+
+      return exchange.answer(answer)
     } catch (error) {
       throw exchange.failure(error)
     }
@@ -197,7 +204,7 @@ class Exchange {
 
   /** What to throw for an exchange that brought no answer. */
   failure(thrown: unknown): Error {
-    const {method, signal, url} = this.#options.request
+    const {method, signal} = this.#options.request
     this.#watchdog?.stop()
     this.body?.destroy()
     const failure = this.#failureOf(thrown)
@@ -208,14 +215,14 @@ class Exchange {
       !this.#sourceError &&
       method !== 'PATCH' &&
       LOST.has(codeOf(thrown) ?? '')
-    return stale ? new StaleConnectionError(explainFailure(thrown, {method, url})) : failure
+    return stale ? new StaleConnectionError(failure) : failure
   }
 
   #failureOf(thrown: unknown): Error {
     const {method, signal, url} = this.#options.request
     if (signal?.aborted) return interruption(signal)
     if (this.#sourceError) return this.#sourceError
-    return explainFailure(thrown, {method, url})
+    return explainFailure(thrown, {method, proxy: this.#options.route.proxy, url})
   }
 
   #openBody(source: ContentSource): CountedBody {

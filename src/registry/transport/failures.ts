@@ -98,11 +98,14 @@ export interface FailedRequest {
   /** Whether an answer had begun. */
   readonly answered?: boolean
   readonly method: string
+  /** Through which the request went. */
+  readonly proxy?: undefined | URL
   readonly url: string | URL
 }
 
 interface Situation {
   readonly answered: boolean
+  readonly proxy: undefined | URL
   readonly url: URL
 }
 
@@ -110,10 +113,10 @@ interface Situation {
  * Turns whatever the HTTP stack threw into a `TransportError`. Nothing of the thrown object but its code and a plain
  * message is kept: it may hold request headers.
  */
-export function explainFailure(thrown: unknown, {answered = false, method, url}: FailedRequest): TransportError {
+export function explainFailure(thrown: unknown, {answered = false, method, proxy, url}: FailedRequest): TransportError {
   const origin = rootOf(thrown)
   const code = codeOf(origin)
-  const {reason, suggestions, what} = explain(origin, code, {answered, url: new URL(url)})
+  const {reason, suggestions, what} = explain(origin, code, {answered, proxy, url: new URL(url)})
   const cause = new Error(plainText(messageOf(origin)))
   cause.name = origin instanceof Error ? origin.name : 'Error'
   delete cause.stack
@@ -145,11 +148,13 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-function explain(error: unknown, code: string | undefined, {answered, url}: Situation): Explanation {
+function explain(error: unknown, code: string | undefined, {answered, proxy, url}: Situation): Explanation {
   if (error instanceof TimeoutError) return {reason: 'timeout', what: error.message}
   if (error instanceof ProxyRefusedError) return explainProxy(error)
+  if (proxy && messageOf(error).startsWith('Proxy connection ended')) return explainNoTunnel(proxy)
   if (code === undefined) return {reason: 'protocol', what: `no usable answer (${plainText(messageOf(error), 120)})`}
   return (
+    (proxy && explainUnreachedProxy(code, proxy)) ??
     explainCertificate(code) ??
     explainWrongScheme(code, messageOf(error), url) ??
     explainNetwork(code, url, answered) ?? {
@@ -159,18 +164,50 @@ function explain(error: unknown, code: string | undefined, {answered, url}: Situ
   )
 }
 
+const PROXY_ADVICE = 'Check HTTPS_PROXY and HTTP_PROXY, or name the registry in NO_PROXY to go around the proxy.'
+
 function explainProxy(error: ProxyRefusedError): Explanation {
   const credentials = error.status === 407
   return {
     reason: 'proxy',
     suggestions: [
       credentials
-        ? 'Give the proxy its user and password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.'
-        : 'Check HTTPS_PROXY, or name the registry in NO_PROXY to go around the proxy.',
+        ? 'Give the proxy its user and password: HTTPS_PROXY or HTTP_PROXY, as http://USER:PASSWORD@HOST:PORT.'
+        : PROXY_ADVICE,
     ],
     what: credentials ? 'the proxy asks for credentials (407)' : error.message,
   }
 }
+
+function explainNoTunnel({host}: URL): Explanation {
+  return {
+    reason: 'proxy',
+    suggestions: [PROXY_ADVICE],
+    what: `the proxy ${host} closed the connection before there was a tunnel`,
+  }
+}
+
+/** Who connects by a proxy meets the registry's own failures only in what the proxy says. */
+function explainUnreachedProxy(code: string, proxy: URL): Explanation | undefined {
+  const explained = UNREACHED.has(code) ? explainNetwork(code, proxy, false) : undefined
+  return (
+    explained && {...explained, suggestions: [PROXY_ADVICE], what: `the proxy cannot be reached: ${explained.what}`}
+  )
+}
+
+const UNREACHED: ReadonlySet<string> = new Set([
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'EAI_NODATA',
+  'EAI_NONAME',
+  'ECONNREFUSED',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+])
 
 function explainCertificate(code: string): Explanation | undefined {
   const what = CERTIFICATE[code]

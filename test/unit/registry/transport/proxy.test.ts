@@ -174,6 +174,11 @@ describe('proxies', function () {
     expect(error.facts['reason']).to.equal('proxy')
     expect(error.suggestions.join(' ')).to.contain('HTTPS_PROXY')
     expect(JSON.stringify(error) + error.stack).to.not.contain('CANARY')
+    process.env['HTTP_PROXY'] = process.env['HTTPS_PROXY']
+    const plain = await failureOf(newClient().send({method: 'GET', url: at('http', server)}))
+    expect(plain.facts['reason']).to.equal('proxy')
+    expect(plain.message).to.contain('the proxy asks for credentials (407)')
+    expect(JSON.stringify(plain) + plain.stack).to.not.contain('CANARY')
   })
 
   it("never takes a proxy's answer for the registry's", async function () {
@@ -211,6 +216,20 @@ describe('proxies', function () {
     process.env['HTTPS_PROXY'] = 'http://127.0.0.1:1'
     const error = await failureOf(newClient().send({method: 'GET', url: new URL('https://registry.example/')}))
     expect(error.code).to.equal('UNREACHABLE')
+    expect(error.facts['reason']).to.equal('refused')
+    expect(error.message).to.contain('the proxy cannot be reached: nothing listens on 127.0.0.1:1')
+    process.env['HTTP_PROXY'] = 'http://proxy.invalid:3128'
+    const unknown = await failureOf(newClient().send({method: 'GET', url: new URL('http://registry.example/')}))
+    expect(unknown.message).to.contain('the proxy cannot be reached').and.contain('proxy.invalid')
+    expect(unknown.suggestions.join(' ')).to.contain('HTTP_PROXY').and.not.contain('registry.example')
+  })
+
+  it('says that the proxy hung up', async function () {
+    const proxy = await newProxy({reply: 'SSH-2.0\r\n'})
+    process.env['HTTPS_PROXY'] = proxy.url
+    const error = await failureOf(newClient().send({method: 'GET', url: new URL('https://registry.example/')}))
+    expect(error.facts['reason']).to.equal('proxy')
+    expect(error.message).to.contain('before there was a tunnel')
   })
 
   for (const value of ['socks5://127.0.0.1:1', 'http://:::']) {
