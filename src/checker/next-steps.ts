@@ -32,7 +32,7 @@ const REPAIR: Step = {
 }
 const RETAG: Step = {
   order: 45,
-  text: 'Manifests of lost tags are still there: put the tags back (`repair plan` lists them).',
+  text: 'Manifests of lost tags are still there: `repair plan` puts back what a state needs; of an encrypted store it takes the passphrase to tell.',
 }
 const CONFIG: Step = {
   order: 35,

@@ -4,7 +4,7 @@ import {join} from 'node:path'
 
 import {CONFIG_DESCRIPTOR} from '../../src/kloset/object-manifest.js'
 import {cli} from '../helpers/cli.js'
-import {scratchDir} from '../helpers/hooks.js'
+import {GOLDEN_PASSPHRASE, scratchDir} from '../helpers/hooks.js'
 import {RepairRig} from '../helpers/repair-rig.js'
 
 interface Document {
@@ -115,5 +115,17 @@ describe('where there is nothing, or not all of it', function () {
     expect(people.stdout).to.match(/not read +1 snapshot or state/)
     expect(people.stderr).to.contain(`kloset-oci gc-check ${rig.location}`)
     rmSync(rig.root, {force: true, recursive: true})
+  })
+
+  it('does not call a store whole of which it could not look at all, and says what the passphrase would tell', async () => {
+    const rig = new RepairRig('encrypted')
+    rig.forgetTag(rig.tagsOf('packfiles')[0]!)
+    const blind = await cli(['repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath])
+    expect(blind.stdout).to.contain('nothing to repair in what could be looked at')
+    expect(blind.stdout).to.match(/1 object lies in the store without a tag: .*passphrase/)
+    const env = {KLOSET_OCI_PASSPHRASE: GOLDEN_PASSPHRASE}
+    const seen = await cli(['repair', 'plan', rig.location, '-o', rig.planPath], {env})
+    expect(seen.stdout).to.contain('1 step:').and.to.not.contain('what could be looked at')
+    expect(seen.status).to.equal(0)
   })
 })

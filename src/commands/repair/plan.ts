@@ -145,8 +145,12 @@ function summaryOf(
   plan: RepairPlan,
   {from, output}: {readonly from: readonly string[]; readonly output: string},
 ): string[] {
-  const {steps, unfixable} = plan
-  if (steps.length === 0 && unfixable.length === 0) return [`nothing to repair (${output})`]
+  const {notes, steps, unfixable} = plan
+  if (steps.length === 0 && unfixable.length === 0) {
+    const isPart = notes.some((note) => /^Not seen|^Not looked at: .*what states refer to/.test(note))
+    return [`nothing to repair${isPart ? ' in what could be looked at' : ''} (${output})`]
+  }
+
   const isLost = lostIn(plan).length > 0
   const summary = `${plural(steps.length, 'step')}${isLost ? `, ${lostText(plan)}` : ''}`
   const apply = `read ${output}, then ${shellCommand('kloset-oci', 'repair', 'apply', output)}`

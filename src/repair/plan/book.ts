@@ -21,6 +21,7 @@ export class PlanBook {
   readonly #relies = new Map<string, TagState>()
   readonly #sources: readonly Source[]
   readonly #unfixable: Unfixable[] = []
+  #untagged = 0
 
   constructor(sources: readonly Source[]) {
     this.#sources = sources
@@ -63,6 +64,16 @@ export class PlanBook {
     for (const note of notes) if (!this.#notes.includes(note)) this.#notes.push(note)
   }
 
+  /** Tells of objects without a tag. @param isReadable whether states tell which of them are needed */
+  noteUntagged({isReadable}: {readonly isReadable: boolean}): void {
+    if (this.#untagged === 0) return
+    const what = this.#untagged === 1 ? '1 object lies' : `${this.#untagged} objects lie`
+    const then = isReadable
+      ? 'what a state needs gets it back, and the rest stays as it is.'
+      : 'whether it is needed cannot be told without the passphrase. Plan again with it.'
+    this.note(`${what} in the store without a tag: ${then}`)
+  }
+
   /** What the plan relies on of a tag; undefined while it does not. */
   reliedOn(tag: string): TagState | undefined {
     return this.#relies.get(tag)
@@ -89,6 +100,7 @@ export class PlanBook {
       return false
     }
 
+    if (kind === 'untagged-object') this.#untagged += 1
     if (kind === 'trial-tags') this.note(`${message}. \`doctor\` removes them when they are old enough.`)
     if (kind === 'lock-held') this.note(`In use: ${message}. The plan cannot be applied while it is held.`)
     return SEVERITIES[kind] === 'error' || ALSO.has(kind)

@@ -112,6 +112,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   }
 
   book.note(...check.summary.notChecked.map((what) => `Not looked at: ${what}.`))
+  book.noteUntagged({isReadable: keys?.codec !== undefined})
   if (!deep) book.note('Only presence and sizes were looked at: damage inside objects was not.')
   const {others, removals} = sortRemovals(findings)
   const outcome = await planObjects(others, context)
