@@ -1,4 +1,5 @@
 import {type Interfaces, run} from '@oclif/core'
+import {fileURLToPath} from 'node:url'
 
 import {dropWebGlobals} from '../util/web-globals.js'
 import {type Failure, failureOf} from './failure.js'
@@ -17,7 +18,7 @@ export async function main(
   dropWebGlobals()
   let thrown: unknown
   try {
-    await run([...argv], options)
+    await run([...argv], withoutPlugins(options))
   } catch (error) {
     thrown = error
   }
@@ -32,6 +33,12 @@ export async function main(
   // keep us here.
   // eslint-disable-next-line n/no-process-exit, unicorn/no-process-exit
   process.exit()
+}
+
+/** oclif looks for plugins in the user's folder; this program has none, and a HOME that is no folder is no error. */
+function withoutPlugins(options: Interfaces.LoadOptions): Interfaces.LoadOptions {
+  if (typeof options !== 'string') return {...options, userPlugins: false} as Interfaces.LoadOptions
+  return {root: options.startsWith('file:') ? fileURLToPath(options) : options, userPlugins: false}
 }
 
 /** @param json on standard output as a document, else for people on standard error */

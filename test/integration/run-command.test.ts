@@ -2,6 +2,7 @@ import {runCommand} from '@oclif/test'
 import {expect} from 'chai'
 import {fileURLToPath} from 'node:url'
 
+import {cli} from '../helpers/cli.js'
 import {goldenCopy} from '../helpers/hooks.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -57,5 +58,24 @@ describe('commands in one process', () => {
     await runCommand(['info', 'oci-layout:/nowhere'], {root})
     await runCommand(['info'], {root})
     expect(process.listenerCount('SIGINT')).to.equal(before)
+  })
+
+  it('look for nothing in a home that is no folder', async () => {
+    const {
+      status: exit,
+      stderr,
+      stdout,
+    } = await cli(['ls', `oci-layout:${goldenCopy('plaintext')}`, '--count'], {
+      env: {HOME: '/dev/null'},
+    })
+    expect([exit, stderr]).to.deep.equal([0, ''])
+    expect(stdout).to.match(/total +7/)
+  })
+
+  it('are told by topic in help, each for what all of its commands do', async () => {
+    const {stdout} = await cli(['--help'])
+    expect(stdout).to.match(/repair +bring a damaged store back/)
+    expect(stdout).to.match(/snapshot +list what is in a store/)
+    expect((await cli(['snapshot', '--help'])).stdout).to.contain('list what is in a store')
   })
 })
