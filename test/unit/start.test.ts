@@ -1,7 +1,6 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
 import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync} from 'node:fs'
-import {createRequire} from 'node:module'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
 
@@ -9,7 +8,12 @@ import {cleanEnv} from '../helpers/cli.js'
 import {scratchDir} from '../helpers/hooks.js'
 
 const STARTER = fileURLToPath(new URL('../../bin/start.cjs', import.meta.url))
-const {compileAhead} = createRequire(import.meta.url)(STARTER) as {compileAhead(file: string): void}
+
+/** In a process of its own, as the build does: V8's flags, which commands of other tests may have set here, are part of it. */
+function compileAhead(file: string): void {
+  const script = 'require(process.argv[1]).compileAhead(process.argv[2])'
+  execFileSync(process.execPath, ['-e', script, STARTER, file], {env: cleanEnv()})
+}
 
 /** Long ago: what is written now is seen by its time. */
 const LONG_AGO = new Date('2001-01-01')
