@@ -1,4 +1,4 @@
-import {type FileHandle, open} from 'node:fs/promises'
+import {type FileHandle, open, rm} from 'node:fs/promises'
 import {dirname} from 'node:path'
 
 import type {Mac} from '../kloset/mac.js'
@@ -80,9 +80,14 @@ export class Journal {
     this.#take(event)
   }
 
+  /** One that tells of no step and of no lock goes: nothing was done, and the plan's name is free for another. */
   async close(): Promise<void> {
     await this.#file?.close()
     this.#file = undefined
+    const isIdle = this.#steps.size === 0 && this.#lock === undefined
+    if (isIdle && this.#quarantine !== undefined) {
+      await fileOperation('remove', this.#path, async () => rm(this.#path, {force: true}))
+    }
   }
 
   step(id: number): StepProgress {

@@ -83,6 +83,20 @@ describe('where there is nothing, or not all of it', function () {
     expect(again).to.include({exitCode: 0})
   })
 
+  it('a plan whose repair was refused leaves its name to the next one', async () => {
+    const rig = new RepairRig('encrypted')
+    const {digest} = rig.entryOf(rig.tagsOf('packfiles')[0]!)
+    rig.editBlob(digest, () => {})
+    const env = {KLOSET_OCI_PASSPHRASE: GOLDEN_PASSPHRASE}
+    const args = ['repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath]
+    expect((await cli(args)).status).to.equal(0)
+    expect((await cli(['repair', 'apply', rig.planPath, '--yes'])).status).to.equal(77)
+    expect(existsSync(`${rig.planPath}.journal`)).to.equal(false)
+    expect((await cli(args, {env})).status).to.equal(0)
+    expect((await cli(['repair', 'apply', rig.planPath, '--yes'], {env})).status).to.equal(0)
+    expect((await cli(args, {env})).status, 'carried out').to.equal(73)
+  })
+
   it('undoes nothing without the quarantine, and makes no empty one in its place', async () => {
     const {rig} = wounded()
     await json('repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath)
