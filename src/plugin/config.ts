@@ -1,4 +1,4 @@
-import {InvalidArgumentError, messageOf} from '../errors.js'
+import {InvalidArgumentError, KlosetOciError, messageOf} from '../errors.js'
 import {parseLocation} from '../registry/reference.js'
 
 /** What plakar's configuration of a store may hold for this plugin, checked. */
@@ -170,7 +170,10 @@ function location(value: string | undefined): string {
   try {
     parseLocation(value)
   } catch (error) {
-    throw new InvalidArgumentError(`location: ${messageOf(error)}`, {cause: error})
+    throw new InvalidArgumentError(`location: ${messageOf(error)}`, {
+      cause: error,
+      suggestions: error instanceof KlosetOciError ? error.suggestions : [],
+    })
   }
 
   return value

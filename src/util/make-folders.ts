@@ -4,31 +4,35 @@ import {dirname, resolve} from 'node:path'
 import {errnoOf} from './fs-error.js'
 
 /**
- * Makes a folder and those above it that are missing. Where Node's own `recursive` says ENOENT of what cannot be made,
- * on a read-only file system for one, the first missing folder is made alone, which says why.
+ * Makes a folder and those above it that are missing, one by one. Node's own `recursive` tries for ever where a folder
+ * is said not to exist that cannot be made in one that does, below `/proc` for one, and does not say why elsewhere.
  * @throws the system's error
  */
-export async function makeFolders(path: string): Promise<void> {
-  try {
-    await fs.mkdir(path, {recursive: true})
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    await fs.mkdir(await firstMissing(resolve(path)))
-    await fs.mkdir(path, {recursive: true})
+export async function makeFolders(path: string, options: {readonly mode?: number | undefined} = {}): Promise<void> {
+  for (const folder of await missingOf(resolve(path))) {
+    try {
+      await fs.mkdir(folder, options)
+    } catch (error) {
+      // Somebody else was first.
+      if (errnoOf(error) !== 'EEXIST' || !(await isFolder(folder))) throw error
+    }
   }
 }
 
-async function firstMissing(path: string): Promise<string> {
-  for (let at = path, above = dirname(at); above !== at; at = above, above = dirname(at)) {
-    if (await exists(above)) return at
+/** The folders to make, the outermost first; what is no folder is left for the system to judge. */
+async function missingOf(path: string): Promise<readonly string[]> {
+  const missing: string[] = []
+  for (let at = path; !(await isFolder(at)); at = dirname(at)) {
+    missing.unshift(at)
+    if (at === dirname(at)) break
   }
 
-  return path
+  return missing
 }
 
-async function exists(path: string): Promise<boolean> {
+async function isFolder(path: string): Promise<boolean> {
   return fs.stat(path).then(
-    () => true,
+    (stats) => stats.isDirectory(),
     () => false,
   )
 }

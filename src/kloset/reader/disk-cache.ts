@@ -1,10 +1,11 @@
 import {randomBytes} from 'node:crypto'
 import {constants} from 'node:fs'
-import {type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes} from 'node:fs/promises'
+import {type FileHandle, open, readdir, rename, rm, stat, utimes} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import {algorithmOf, type Digest, Digester} from '../../registry/digest.js'
 import {fileOperation} from '../../util/fs-error.js'
+import {makeFolders} from '../../util/make-folders.js'
 
 export interface DiskCacheOptions {
   readonly dir: string
@@ -48,7 +49,7 @@ export class DiskCache {
   static async open(options: DiskCacheOptions): Promise<DiskCache> {
     const {dir} = options
     await fileOperation('use', dir, async () => {
-      await mkdir(dir, {mode: 0o700, recursive: true})
+      await makeFolders(dir, {mode: 0o700})
       const probe = join(dir, temporaryName('probe'))
       const handle = await open(probe, 'wx', 0o600)
       await handle.close()

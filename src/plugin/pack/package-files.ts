@@ -1,9 +1,10 @@
-import {chmod, copyFile, mkdir, writeFile} from 'node:fs/promises'
+import {chmod, copyFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 
 import type {Platform} from './platform.js'
 
 import {fileOperation} from '../../util/fs-error.js'
+import {makeFolders} from '../../util/make-folders.js'
 import {type Bundle, BUNDLE_NAME, LICENSES_NAME, STARTER_NAME} from './bundle.js'
 import {launcherScript} from './launcher.js'
 import {MANIFEST_NAME, manifestText} from './manifest.js'
@@ -33,7 +34,7 @@ export interface PackageFiles {
 export async function writeScriptPackage(options: PackageOptions): Promise<PackageFiles> {
   const {bundle, dir} = options
   await fileOperation('write', dir, async () => {
-    await mkdir(dir, {recursive: true})
+    await makeFolders(dir)
     await copyFile(bundle.script, join(dir, BUNDLE_NAME))
     await copyFile(bundle.starter, join(dir, STARTER_NAME))
     await writeExecutable(join(dir, EXECUTABLE), launcherScript(options.node))
@@ -50,7 +51,7 @@ export interface StandalonePackageOptions extends PackageOptions {
 /** Writes the package whose program has Node inside. */
 export async function writeStandalonePackage(options: StandalonePackageOptions): Promise<PackageFiles> {
   const {bundle, dir, node, platform, signal} = options
-  await fileOperation('write', dir, async () => mkdir(dir, {recursive: true}))
+  await fileOperation('write', dir, async () => makeFolders(dir))
   await writeStandalone({node, platform, script: bundle.script, signal, target: join(dir, EXECUTABLE)})
   return finish(options, [])
 }

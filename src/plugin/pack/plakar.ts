@@ -1,12 +1,13 @@
 import {execFile} from 'node:child_process'
 import {constants} from 'node:fs'
-import {access, mkdir, mkdtemp, rm} from 'node:fs/promises'
+import {access, mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {delimiter, isAbsolute, join, resolve} from 'node:path'
 
 import type {Platform} from './platform.js'
 
 import {KlosetOciError, NotFoundError} from '../../errors.js'
+import {makeFolders} from '../../util/make-folders.js'
 
 export interface CreateOptions {
   readonly manifest: string
@@ -45,7 +46,7 @@ export async function createPlakarPackage(options: CreateOptions): Promise<strin
   const home = await mkdtemp(join(tmpdir(), 'kp-'))
   const env = {...process.env, GOARCH: platform.arch, GOOS: platform.os, HOME: home}
   try {
-    await mkdir(outDir, {recursive: true})
+    await makeFolders(outDir)
     // plakar asks at its first start whether it may look for news, and does nothing else then.
     await run(plakar, ['-disable-security-check'], env, signal).catch(() => {})
     await rm(out, {force: true})

@@ -1,4 +1,3 @@
-import {mkdir} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 
@@ -6,6 +5,7 @@ import type {Credential} from './credential.js'
 
 import {LocalIoError} from '../../errors.js'
 import {isObject, type JsonObject} from '../../util/json.js'
+import {makeFolders} from '../../util/make-folders.js'
 import {credentialKey} from '../reference.js'
 import {CredentialError} from './credential-error.js'
 import {CredentialFile, readCredentialJson, sameHost} from './credential-file.js'
@@ -120,7 +120,7 @@ function entryOf(credential: Credential): JsonObject {
 
 async function writeAuths({file, json}: Place, auths: JsonObject): Promise<void> {
   try {
-    await mkdir(dirname(file), {mode: 0o700, recursive: true})
+    await makeFolders(dirname(file), {mode: 0o700})
     await writeFileAtomic(file, `${JSON.stringify({...json, auths}, undefined, '\t')}\n`, {mode: 0o600})
   } catch (error) {
     throw new LocalIoError(`${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? 'error'})`, {

@@ -4,6 +4,7 @@ import {expect} from 'chai'
 import type {KlosetOciError} from '../../../src/errors.js'
 
 import {optionNames, parseConfig} from '../../../src/plugin/config.js'
+import {toRpcError} from '../../../src/plugin/failures.js'
 
 const MIB = 1024 * 1024
 const LOCATION = 'oci://registry.example/backups/main'
@@ -102,6 +103,15 @@ describe("the plugin's configuration", () => {
         .and.not.to.match(/canary|\n/)
     })
   }
+
+  it('says what to write instead of a wrong location', () => {
+    try {
+      parse({location: 'oci://registry.example/Main'})
+      expect.fail()
+    } catch (error) {
+      expect(toRpcError(error).message).to.match(/is not a repository path - .*oci:\/\/registry\.example\/main$/)
+    }
+  })
 
   it('says that there is no location', () => {
     expect(() => parseConfig(new Map())).to.throw(/^location is missing: it looks like oci:\/\//)

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {statSync} from 'node:fs'
+import {statSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {fileOperation} from '../../../src/util/fs-error.js'
@@ -20,6 +20,22 @@ describe('folders', () => {
     await makeFolders(path)
     await makeFolders(path)
     expect(statSync(path).isDirectory()).to.equal(true)
+  })
+
+  it('are given up where they cannot be made and nothing says so, as below /proc', async function () {
+    if (process.platform !== 'linux') this.skip()
+    const failure = await failureOf(fileOperation('make folder', '/proc/a/b', async () => makeFolders('/proc/a/b')))
+    expect(failure.code).to.equal('IO')
+  })
+
+  it('are no files, and no links to what is not there', async () => {
+    const dir = scratchDir('folders')
+    writeFileSync(join(dir, 'file'), '')
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'link'))
+    for (const path of ['file', 'file/below', 'link', 'link/below']) {
+      const made = failureOf(fileOperation('make folder', path, async () => makeFolders(join(dir, path))))
+      expect((await made).code).to.equal('IO')
+    }
   })
 
   it('say why they cannot be made, where Node itself only says that nothing is there', async () => {
