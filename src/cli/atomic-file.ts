@@ -14,6 +14,8 @@ const WRITE_BYTES = 1024 * 1024
 const SLOW_MS = 10
 const MAX_SLOW_CALLS = 3
 
+const LAYOUT_FILES: ReadonlySet<string> = new Set(['index.json', 'oci-layout'])
+
 /**
  * A file that appears whole or not at all: written beside its place, synced, then renamed.
  * An existing file stays as it was until then, and keeps its permissions.
@@ -33,11 +35,12 @@ export class AtomicFile {
     this.#gatherer = new Gatherer((piece) => this.#write(piece), WRITE_BYTES)
   }
 
-  /** @throws InvalidArgumentError when `path` is a folder or a device */
+  /** @throws InvalidArgumentError when `path` is a folder or a device, or what makes a folder an image layout */
   static async create(path: string): Promise<AtomicFile> {
     const there = await stat(path).catch(() => {})
     if (!there && !(await isFolder(dirname(path)))) throw new InvalidArgumentError(`${path}: its folder does not exist`)
     if (there && !there.isFile()) throw new InvalidArgumentError(`${path}: not a regular file`)
+    if (there) await refuseLayoutFile(path)
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
     const handle = await fileOperation('create', path, async () =>
       open(temporary, 'wx', there ? there.mode % 0o1000 : 0o666),
@@ -106,4 +109,14 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+/** A store in a folder stands and falls with these two: no command's result is meant to replace them. */
+async function refuseLayoutFile(path: string): Promise<void> {
+  if (!LAYOUT_FILES.has(basename(path))) return
+  const others = [...LAYOUT_FILES].map(async (name) => stat(join(dirname(path), name)))
+  if ((await Promise.allSettled(others)).some(({status}) => status === 'rejected')) return
+  throw new InvalidArgumentError(`${path}: belongs to an image layout: the store in that folder would be lost`, {
+    suggestions: ['Name another file.'],
+  })
 }

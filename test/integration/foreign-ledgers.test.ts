@@ -58,4 +58,20 @@ describe('a file that is no ledger', () => {
       }
     }
   })
+
+  it('is not replaced by a result, when a store in a folder stands and falls with it', async () => {
+    const rig = new RepairRig('plaintext')
+    for (const name of ['index.json', 'oci-layout']) {
+      const file = join(rig.root, name)
+      const before = readFileSync(file)
+      for (const args of [
+        ['repair', 'plan', rig.location, '-o', file],
+        ['get', rig.location, 'config', '-o', file],
+        ['gc-check', rig.location, '--metrics', file],
+      ]) {
+        expect((await said(...args))[0], args.join(' ')).to.equal(64)
+        expect(readFileSync(file).equals(before), args.join(' ')).to.equal(true)
+      }
+    }
+  })
 })
