@@ -98,7 +98,10 @@ export async function resolveSnapshot(contents: StoreContents, prefix: string): 
   const lower = prefix.toLowerCase()
   if (!/^[\da-f]{1,64}$/.test(lower)) {
     throw new InvalidArgumentError(`not the beginning of a snapshot's identifier: "${prefix.slice(0, 80)}"`, {
-      suggestions: ['`snapshot ls` shows what is there.'],
+      suggestions: [
+        ...(prefix.includes(':') ? ['Here the path is an argument of its own: ID PATH.'] : []),
+        '`snapshot ls` shows what is there.',
+      ],
     })
   }
 

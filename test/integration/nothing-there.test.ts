@@ -70,6 +70,13 @@ describe('where there is nothing, or not all of it', function () {
     }
   })
 
+  it('a path behind a colon is told where it belongs', async () => {
+    const {mirror} = new RepairRig('plaintext')
+    const {error, exitCode} = await json('snapshot', 'stat', mirror, 'latest:text00.txt')
+    expect(exitCode).to.equal(64)
+    expect(error?.suggestions[0]).to.contain('ID PATH')
+  })
+
   it('a plan without steps leaves nothing behind, and its name to the next one', async () => {
     const {rig} = wounded()
     expect(await json('repair', 'plan', rig.location, '-o', rig.planPath)).to.include({exitCode: 65})
