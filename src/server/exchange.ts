@@ -35,7 +35,8 @@ export class Exchange {
   readonly #response: ServerResponse
 
   constructor(request: IncomingMessage, response: ServerResponse, {awaitsContinue, signal}: ExchangeOptions) {
-    const url = request.url ?? '/'
+    // With the whole address, as clients of proxies write it.
+    const url = (request.url ?? '/').replace(/^https?:\/\/[^/?#]*/i, '')
     const mark = url.indexOf('?')
     this.method = request.method ?? 'GET'
     this.path = mark === -1 ? url : url.slice(0, mark)

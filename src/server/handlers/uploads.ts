@@ -60,6 +60,8 @@ export const handleUpload: Handler<{readonly id: string; readonly name: string}>
 
     case 'PATCH': {
       await session.exclusive(async (signal) => {
+        // The request before this one may have ended it.
+        context.sessions.named(name, id)
         checkPlace(session, exchange)
         await append(session, exchange, signal)
         await session.ingest.park()
