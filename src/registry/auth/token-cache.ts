@@ -22,6 +22,9 @@ export interface TokenLookup {
 /** After a failed refresh the old token is used this long before the next try. */
 const REFRESH_PAUSE_MS = 10_000
 
+/** A registry that names other scopes each time must not fill the memory: the oldest goes. */
+const MAX_TOKENS = 256
+
 /** Tokens by what they are good for. Whoever asks while one is being fetched waits for that one. */
 export class TokenCache {
   readonly #clock: Clock
@@ -49,7 +52,10 @@ export class TokenCache {
   async #fetch(key: string, fetch: () => Promise<Token>): Promise<Token> {
     try {
       const token = await fetch()
+      this.#tokens.delete(key)
       this.#tokens.set(key, token)
+      const [oldest] = this.#tokens.keys()
+      if (this.#tokens.size > MAX_TOKENS && oldest !== undefined) this.#tokens.delete(oldest)
       return token
     } catch (error) {
       const old = this.#tokens.get(key)

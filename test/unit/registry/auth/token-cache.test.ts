@@ -39,6 +39,14 @@ describe('tokens that are kept', function () {
     expect(fetched).to.equal(2)
   })
 
+  it('are not kept without end, however many are asked for', async function () {
+    for (let index = 0; index < 1000; index++) await get(`k${index}`)
+    await get('k999')
+    expect(fetched).to.equal(1000)
+    await get('k0')
+    expect(fetched).to.equal(1001)
+  })
+
   it('are kept apart by key', async function () {
     expect(await get('a')).to.not.equal(await get('b'))
     expect(await get('a')).to.equal(await get('a'))
