@@ -25,7 +25,8 @@ export const outputFlags = {
     helpGroup: 'OUTPUT',
   }),
   'progress-interval': Flags.integer({
-    description: 'without a terminal, print a progress line on standard error at most every so many seconds (SIGUSR1 has one printed at any time)',
+    description:
+      'without a terminal, print a progress line on standard error at most every so many seconds (SIGUSR1 has one printed at any time)',
     helpGroup: 'OUTPUT',
     helpValue: 'SECONDS',
     min: 1,

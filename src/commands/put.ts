@@ -83,6 +83,7 @@ other bytes under the same MAC are refused unless --overwrite.`,
       progress.update(`reading ${target.file === '-' ? 'standard input' : target.file}`)
       const input = await openInput(target.file, this.signal)
       try {
+        if (input.size === 0) throw nothingToStore(target.file)
         progress.update(`storing ${humanSize(input.size)}`)
         const {durable, overwrite} = flags
         const digest = parseDigest(`sha256:${input.sha256}`)
@@ -108,6 +109,13 @@ async function readConfiguration(input: ContentSource): Promise<Buffer> {
   const bytes = await collect(input.open(), {limit: MAX_CONFIG_BYTES, what: CONFIG_TAG})
   await openConfiguration(bytes)
   return bytes
+}
+
+function nothingToStore(file: string): InvalidArgumentError {
+  const what = file === '-' ? 'nothing came by standard input' : `${file} is empty`
+  return new InvalidArgumentError(`${what}: no object is without a byte`, {
+    suggestions: ['Look at what was to write it: it may have failed.'],
+  })
 }
 
 /** One request for a tag; what is wrong is found out only when it is not there. @throws NotFoundError */

@@ -110,6 +110,22 @@ describe('bad input', () => {
       expect(readdirSync(dir)).to.deep.equal(['photos'])
     })
 
+    it('an empty pipe or file is no object, and nothing is written', async () => {
+      const dir = scratchDir('empty')
+      const store = `oci-layout:${join(dir, 's')}`
+      await cli(['create', store, '--plaintext'])
+      const piped = await failing(['put', store, 'packfile', MAC], {input: ''})
+      expect([piped.error.message, piped.exitCode]).to.deep.equal([
+        'nothing came by standard input: no object is without a byte',
+        64,
+      ])
+      const file = join(dir, 'nothing')
+      writeFileSync(file, '')
+      const {error, exitCode} = await failing(['put', store, 'packfile', MAC, file])
+      expect([error.message, exitCode]).to.deep.equal([`${file} is empty: no object is without a byte`, 64])
+      expect((await cli(['ls', store])).stdout).to.equal('config    CONFIG\n')
+    })
+
     it('a configuration of an unknown version ends in 78', async () => {
       const store = `oci-layout:${join(scratchDir('version'), 's')}`
       await cli(['create', store, '--plaintext'])

@@ -19,6 +19,7 @@ import {EXIT} from '../../exit-codes.js'
 import {
   encodePlan,
   idOf,
+  isOfPart,
   journalPathOf,
   openSource,
   type PlanProgress,
@@ -145,10 +146,9 @@ function summaryOf(
   plan: RepairPlan,
   {from, output}: {readonly from: readonly string[]; readonly output: string},
 ): string[] {
-  const {notes, steps, unfixable} = plan
+  const {steps, unfixable} = plan
   if (steps.length === 0 && unfixable.length === 0) {
-    const isPart = notes.some((note) => /^Not seen|^Not looked at: .*what states refer to/.test(note))
-    return [`nothing to repair${isPart ? ' in what could be looked at' : ''} (${output})`]
+    return [`nothing to repair${isOfPart(plan) ? ' in what could be looked at' : ''} (${output})`]
   }
 
   const isLost = lostIn(plan).length > 0

@@ -14,6 +14,16 @@ const ALSO: ReadonlySet<FindingKind> = new Set(['lock-stale', 'packfile-unknown'
 /** Kinds that say that not everything was seen. */
 const GAPS: ReadonlySet<FindingKind> = new Set(['list-incomplete', 'unreachable'])
 
+const NOT_SEEN = 'Not seen'
+const NOT_LOOKED_AT = 'Not looked at'
+
+/** Whether a plan says that it was made without all of what a repair goes by: tags, and what states refer to. */
+export function isOfPart({notes}: Pick<RepairPlan, 'notes'>): boolean {
+  return notes.some(
+    (note) => note.startsWith(NOT_SEEN) || (note.startsWith(NOT_LOOKED_AT) && note.includes('what states refer to')),
+  )
+}
+
 /** What a plan is made of, while it is made. */
 export class PlanBook {
   readonly #drafts: StepDraft[] = []
@@ -64,6 +74,11 @@ export class PlanBook {
     for (const note of notes) if (!this.#notes.includes(note)) this.#notes.push(note)
   }
 
+  /** Tells what was not checked, in the words of the check. */
+  noteNotChecked(notChecked: readonly string[]): void {
+    this.note(...notChecked.map((what) => `${NOT_LOOKED_AT}: ${what}.`))
+  }
+
   /** Tells of objects without a tag. @param isReadable whether states tell which of them are needed */
   noteUntagged({isReadable}: {readonly isReadable: boolean}): void {
     if (this.#untagged === 0) return
@@ -96,7 +111,7 @@ export class PlanBook {
   take(finding: Finding): boolean {
     const {kind, message} = finding
     if (GAPS.has(kind)) {
-      this.note(`Not seen, so not planned for: ${message}. Run it again when it can be.`)
+      this.note(`${NOT_SEEN}, so not planned for: ${message}. Run it again when it can be.`)
       return false
     }
 

@@ -111,7 +111,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     throw hasCode(error, 'NOT_FOUND') ? nothingLeft(repository.location, sources, error) : error
   }
 
-  book.note(...check.summary.notChecked.map((what) => `Not looked at: ${what}.`))
+  book.noteNotChecked(check.summary.notChecked)
   book.noteUntagged({isReadable: keys?.codec !== undefined})
   if (!deep) book.note('Only presence and sizes were looked at: damage inside objects was not.')
   const {others, removals} = sortRemovals(findings)
