@@ -9,11 +9,20 @@ import {killWatched} from './children.js'
 /** Folders of this run, gone at its end. */
 const scratch: string[] = []
 
+/** What remembers something that lies in them. */
+const memories: {clear(): void}[] = []
+
 /** A new empty folder, removed when the run ends. */
 export function scratchDir(name = 'test'): string {
   const dir = mkdtempSync(join(tmpdir(), `kloset-oci-${name}-`))
   scratch.push(dir)
   return dir
+}
+
+/** A memory of what was made in such folders: it is emptied when they go. */
+export function clearedWithScratch<T extends {clear(): void}>(memory: T): T {
+  memories.push(memory)
+  return memory
 }
 
 export const GOLDEN = ['plaintext', 'plaintext-uncompressed', 'encrypted', 'encrypted-sha256'] as const
@@ -33,6 +42,7 @@ export function goldenCopy(name: GoldenName): string {
 
 /** Removes every folder that `scratchDir` made so far. */
 export function removeScratch(): void {
+  for (const memory of memories) memory.clear()
   for (const dir of scratch.splice(0)) rmSync(dir, {force: true, maxRetries: 3, recursive: true})
 }
 

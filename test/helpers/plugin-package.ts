@@ -6,7 +6,7 @@ import type {Bundle} from '../../src/plugin/pack/bundle.js'
 import {type PackageFiles, writeScriptPackage} from '../../src/plugin/pack/package-files.js'
 import {createPlakarPackage} from '../../src/plugin/pack/plakar.js'
 import {thisPlatform} from '../../src/plugin/pack/platform.js'
-import {scratchDir} from './hooks.js'
+import {clearedWithScratch, scratchDir} from './hooks.js'
 
 const NAME = 'oci'
 const VERSION = 'v0.0.1'
@@ -30,10 +30,11 @@ export async function pluginFiles(dir = scratchDir('plugin')): Promise<PackageFi
   })
 }
 
-const packages = new Map<string, Promise<string>>()
+const packages = clearedWithScratch(new Map<string, Promise<string>>())
 
 /**
- * Path of our plugin as a package (.ptar) for `startPlakar`, made from the source as it is now, once per process.
+ * Path of our plugin as a package (.ptar) for `startPlakar`, made from the source as it is now, once per file
+ * of tests.
  * @param plakar path of the program
  */
 export function pluginPackage(plakar: string): Promise<string> {
