@@ -6,6 +6,5 @@ const ANSWER_BYTES = 4 * 1024 * 1024
 
 /**
  * Objects of one kind that a store may have for plakar to open it through a plugin: it lists each kind in one answer.
- * @see integration-grpc store/client.go `List`
  */
 export const MAX_LISTED = Math.floor(ANSWER_BYTES / LISTED_BYTES)
