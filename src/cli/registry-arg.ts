@@ -15,6 +15,8 @@ export interface RegistryName {
   readonly reference: string
   /** As in a reference, in lower case. */
   readonly registry: string
+  /** Empty when only the host is given. */
+  readonly repository: string
 }
 
 /** @throws InvalidReferenceError */
@@ -23,7 +25,7 @@ export function parseRegistryName(text: string): RegistryName {
     .trim()
     .replace(/^(?:oci|https?):\/\//i, '')
     .replace(/\/+$/, '')
-  const reference = parseReference(bare.includes('/') ? `oci://${bare}` : `oci://${bare}/${SOME_REPOSITORY}`)
-  const {registry, repository} = reference
-  return {reference: `oci://${registry}/${repository}`, registry}
+  const isWhole = bare.includes('/')
+  const {registry, repository} = parseReference(`oci://${bare}${isWhole ? '' : `/${SOME_REPOSITORY}`}`)
+  return {reference: `oci://${registry}/${repository}`, registry, repository: isWhole ? repository : ''}
 }

@@ -29,6 +29,8 @@ describe('auth explain', () => {
     expect(json.stdout).not.to.match(/hunter2secret/)
     const none = await cli(['auth', 'explain', 'other.example'], {env})
     expect(none.stdout).to.contain('no login').and.to.contain('kloset-oci login other.example')
+    const slashed = await cli(['auth', 'explain', 'https://other.example/'], {env})
+    expect(slashed.stdout, 'as an address is copied').to.equal(none.stdout)
     const given = {...env, KLOSET_OCI_TOKEN: 'a-very-secret-token'}
     const token = await cli(['auth', 'explain', 'other.example'], {env: given})
     expect(token.stdout).to.contain('registry-token, from the environment').and.not.to.contain('a-very-secret')

@@ -8,7 +8,6 @@ import {parseRegistryName, registryArg} from '../../cli/registry-arg.js'
 import {registryFlags} from '../../cli/registry-flags.js'
 import {credentialFilePaths} from '../../registry/auth/credential-paths.js'
 import {type CredentialExplanation, explainCredential} from '../../registry/auth/credentials.js'
-import {parseReference} from '../../registry/reference.js'
 
 export interface AuthExplainResult extends CredentialExplanation {
   /** Credential files in the order in which they are looked through. */
@@ -38,9 +37,7 @@ a helper of docker or podman. Nothing is sent to the registry, and no secret is 
 
   async run(): Promise<AuthExplainResult> {
     const {args, flags} = await this.parse(AuthExplain)
-    const {registry} = parseRegistryName(args.host)
-    const bare = args.host.trim().replace(/^(?:oci|https?):\/\//i, '')
-    const repository = bare.includes('/') ? parseReference(`oci://${bare.replace(/\/+$/, '')}`).repository : ''
+    const {registry, repository} = parseRegistryName(args.host)
     const {credentials} = await connectionOptions(flags, {signal: this.signal, userAgent: this.config.userAgent})
     const explained = await explainCredential({registry, repository}, credentials, {signal: this.signal})
     const files = credentialFilePaths(credentialEnvironment(flags)).map((path) => ({exists: existsSync(path), path}))
