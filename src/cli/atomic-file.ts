@@ -5,6 +5,7 @@ import {basename, dirname, join} from 'node:path'
 import {InvalidArgumentError} from '../errors.js'
 import {fileOperation, localIoError} from '../util/fs-error.js'
 import {Gatherer} from '../util/gatherer.js'
+import {isFolder} from '../util/make-folders.js'
 import {writeFully, writeFullyNow} from '../util/write-fully.js'
 
 /** Small pieces are gathered to writes of about this size. */
@@ -100,14 +101,6 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   } catch (error) {
     await file.discard()
     throw error
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory()
-  } catch {
-    return false
   }
 }
 

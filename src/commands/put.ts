@@ -78,7 +78,7 @@ other bytes under the same MAC are refused unless --overwrite.`,
     }
 
     return this.withStore(args.store, flags, async (store) => {
-      if (target.resource !== 'config') await requireStore(store, this.signal)
+      if (target.resource !== 'config') await requireConfiguration(store, this.signal)
       const progress = await this.startProgress(flags)
       progress.update(`reading ${target.file === '-' ? 'standard input' : target.file}`)
       const input = await openInput(target.file, this.signal)
@@ -119,7 +119,7 @@ function nothingToStore(file: string): InvalidArgumentError {
 }
 
 /** One request for a tag; what is wrong is found out only when it is not there. @throws NotFoundError */
-async function requireStore(store: KlosetStore, signal: AbortSignal): Promise<void> {
+async function requireConfiguration(store: KlosetStore, signal: AbortSignal): Promise<void> {
   try {
     await store.repository.manifests.resolve(CONFIG_TAG, {signal})
   } catch (error) {

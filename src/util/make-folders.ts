@@ -30,7 +30,8 @@ async function missingOf(path: string): Promise<readonly string[]> {
   return missing
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Whether there is a folder, as far as can be seen. */
+export async function isFolder(path: string): Promise<boolean> {
   return fs.stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,

@@ -13,7 +13,7 @@ import {InvalidArgumentError} from '../../errors.js'
 import {rememberSecret} from '../redact.js'
 import {isLoopback} from '../reference.js'
 import {ConnectionMemory} from './connection-memory.js'
-import {goesAround} from './no-proxy.js'
+import {bare, goesAround} from './no-proxy.js'
 
 /** How one request travels: which pool, and how the request changes when a proxy reads it. */
 export interface Route {
@@ -191,10 +191,10 @@ interface Proxy {
 }
 
 function proxyFor(target: URL): Proxy | undefined {
-  const {NO_PROXY, no_proxy: noProxy = NO_PROXY} = process.env
-  if (noProxy && goesAround(target, noProxy)) return undefined
   const text = getProxyForUrl(target.href)
   if (!text) return undefined
+  const {NO_PROXY, no_proxy: noProxy = NO_PROXY} = process.env
+  if (noProxy && goesAround(target, noProxy)) return undefined
   let url: URL
   try {
     url = new URL(text)
@@ -229,9 +229,4 @@ function decode(text: string): string {
   } catch {
     return text
   }
-}
-
-/** An IPv6 host without its brackets, as sockets want it. */
-function bare(hostname: string): string {
-  return hostname.replaceAll(/^\[|]$/g, '')
 }

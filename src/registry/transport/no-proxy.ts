@@ -41,7 +41,7 @@ function holds(network: string, bits: number, host: string): boolean {
   return list.check(host, kind)
 }
 
-/** An IPv6 address without its brackets. */
-function bare(host: string): string {
+/** An IPv6 host without its brackets, as sockets want it. */
+export function bare(host: string): string {
   return host.replaceAll(/^\[|]$/g, '')
 }

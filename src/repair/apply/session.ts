@@ -58,17 +58,17 @@ export async function lockStore(context: ApplyContext, options: LockingOptions):
 }
 
 function noKeys(isEncrypted: boolean): KlosetOciError {
-  const without = 'ake sure that no plakar and no other repair works on the store, and give --no-lock.'
+  const without = 'make sure that no plakar and no other repair works on the store, and give --no-lock.'
   if (isEncrypted) {
     return new KlosetOciError('UNAUTHORIZED', 'the store is encrypted: it is locked with its passphrase', {
-      suggestions: ['Give --passphrase-file FILE, or set PLAKAR_PASSPHRASE.', `Or m${without}`],
+      suggestions: ['Give --passphrase-file FILE, or set PLAKAR_PASSPHRASE.', `Or ${without}`],
     })
   }
 
   return new KlosetOciError('DAMAGE', 'the store cannot be locked: its CONFIG cannot be read, and no source has it', {
     suggestions: [
       'Plan again with a copy that has CONFIG (--from): without it nothing in the store can be read.',
-      `Or, for the other steps meanwhile: m${without}`,
+      `Or, for the other steps meanwhile: ${without}`,
     ],
   })
 }
