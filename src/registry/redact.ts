@@ -43,7 +43,6 @@ export function rememberSecret(secret: string): void {
   }
 }
 
-/** The longest first: a shorter one may be a part of it. */
 function formsOf(secret: string): string[] {
   const inJson = JSON.stringify(secret).slice(1, -1)
   // Half a character cannot stand in an address.
@@ -57,12 +56,14 @@ function formsOf(secret: string): string[] {
     new URLSearchParams([['', secret]]).toString().slice(1),
     new URL(`http://x/${secret.replaceAll(/[#?]/g, (character) => encodeURIComponent(character))}`).pathname.slice(1),
   ]
-  return [...new Set(forms)].sort((left, right) => right.length - left.length)
+  return [...new Set(forms)]
 }
 
+/** The longest form first: a shorter one, of the same secret or another, may be a part of it and would leave the rest. */
 function withoutSecrets(text: string, instead: string): string {
+  const found = [...remembered.values()].flat().filter((form) => text.includes(form))
   let clean = text
-  for (const forms of remembered.values()) for (const form of forms) clean = clean.replaceAll(form, instead)
+  for (const form of found.sort((left, right) => right.length - left.length)) clean = clean.replaceAll(form, instead)
   return clean
 }
 

@@ -106,7 +106,7 @@ describe('logins of real registries', function () {
 
         for (const credentials of [
           standardCredentials({env: {HOME: dir}}),
-          standardCredentials({env: {}, password: 'wrong', username: USER}),
+          standardCredentials({env: {}, password: 'not-the-password', username: USER}),
         ]) {
           const error = await failureOf(roundTrip(newClient({...options, credentials}), origin))
           expect(error.code).to.equal('UNAUTHORIZED')
@@ -139,7 +139,7 @@ describe('logins of real registries', function () {
         expect(await roundTrip(client, origin)).to.equal('a blob of a test')
         const asked = service.requests.map(({url}) => new URL(url, service.origin).searchParams.getAll('scope'))
         expect(asked).to.deep.equal([['repository:org/store:pull,push'], ['repository:org/store:pull']])
-        const wrong = standardCredentials({env: {}, password: 'wrong', username: USER})
+        const wrong = standardCredentials({env: {}, password: 'not-the-password', username: USER})
         const error = await failureOf(roundTrip(newClient({credentials: wrong, origin}), origin))
         expect(error.code).to.equal('UNAUTHORIZED')
       })

@@ -71,7 +71,7 @@ describe('getting in', function () {
 
     it('gives the refusal back when the login is wrong, without hammering', async function () {
       const server = await basicRegistry('me', 'pw')
-      const {send} = newClient(server, new TestCredentials('me', 'wrong'))
+      const {send} = newClient(server, new TestCredentials('me', 'not-the-password'))
       expect((await send()).status).to.equal(401)
       expect(server.requests).to.have.length(2)
       expect((await send()).status).to.equal(401)
