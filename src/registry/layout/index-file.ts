@@ -7,6 +7,7 @@ import type {LayoutFiles} from './files.js'
 import {ProtocolError, UnsupportedError} from '../../errors.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {errnoOf, fileOperation, localIoError} from '../../util/fs-error.js'
+import {damagedIndex} from './damage.js'
 import {discard, statOrNone} from './files.js'
 import {type IndexEntry, Interner, parseEntry} from './index-entry.js'
 import {type IndexDraft, LayoutIndex} from './index-model.js'
@@ -41,7 +42,7 @@ export function stampOf(stats: BigIntStats): IndexStamp {
   }
 }
 
-/** @throws ProtocolError when there is no index: a layout without one is damaged */
+/** @throws KlosetOciError (`DAMAGE`) when there is no index: a layout without one is damaged */
 export async function stampIndex({indexPath}: LayoutFiles): Promise<IndexStamp> {
   const stats = await statOrNone(indexPath)
   if (stats) return stampOf(stats)
@@ -50,7 +51,7 @@ export async function stampIndex({indexPath}: LayoutFiles): Promise<IndexStamp> 
 
 /**
  * Reads `index.json`.
- * @throws ProtocolError when it is missing, too large, or not an image index
+ * @throws KlosetOciError (`DAMAGE`) when it is missing or not an image index | UnsupportedError when it is too large
  */
 export async function loadIndex({indexPath}: LayoutFiles, signal?: AbortSignal): Promise<LoadedIndex> {
   const handle = await fs.open(indexPath, 'r').catch((error: unknown) => {
@@ -58,19 +59,20 @@ export async function loadIndex({indexPath}: LayoutFiles, signal?: AbortSignal):
   })
   try {
     const stats = await handle.stat({bigint: true})
-    if (!stats.isFile()) throw new ProtocolError(`${indexPath}: not a regular file`)
+    if (!stats.isFile()) throw damagedIndex(indexPath, `${indexPath}: not a regular file`)
     if (stats.size > MAX_INDEX_BYTES) {
-      throw new ProtocolError(`${indexPath}: ${stats.size} bytes, more than ${MAX_INDEX_BYTES}`, {
+      throw new UnsupportedError(`${indexPath}: ${stats.size} bytes, more than ${MAX_INDEX_BYTES}`, {
         facts: {limit: MAX_INDEX_BYTES, path: indexPath, size: Number(stats.size)},
+        suggestions: [
+          'Look at the file: an index of this size is hardly one. Keep a store of so many objects in a registry.',
+        ],
       })
     }
 
     const entries: IndexEntry[] = []
     const interner = new Interner()
     const scanner = new IndexScanner(indexPath, (json) => {
-      if (entries.length >= MAX_INDEX_ENTRIES) {
-        throw new ProtocolError(`${indexPath}: more than ${MAX_INDEX_ENTRIES} manifests`)
-      }
+      if (entries.length >= MAX_INDEX_ENTRIES) throw tooManyManifests(indexPath)
 
       entries.push(parseEntry(json, `${indexPath}: manifests[${entries.length}]`, interner))
     })
@@ -83,6 +85,10 @@ export async function loadIndex({indexPath}: LayoutFiles, signal?: AbortSignal):
     }
 
     return {index: new LayoutIndex(entries, scanner.end()), stamp: stampOf(stats)}
+  } catch (error) {
+    // Of a registry's answer this is a broken protocol; of a file of ours it is damage.
+    if (!(error instanceof ProtocolError)) throw error
+    throw damagedIndex(indexPath, error.message, {cause: error.cause, facts: error.facts})
   } finally {
     await handle.close()
   }
@@ -99,12 +105,7 @@ export async function saveIndex(
   draft: IndexDraft,
   isCurrent: () => Promise<boolean>,
 ): Promise<SaveResult> {
-  if (draft.size > MAX_INDEX_ENTRIES) {
-    throw new UnsupportedError(`${files.indexPath}: more than ${MAX_INDEX_ENTRIES} manifests`, {
-      facts: {limit: MAX_INDEX_ENTRIES, path: files.indexPath},
-      suggestions: ['Remove objects, or keep a store of that size in a registry.'],
-    })
-  }
+  if (draft.size > MAX_INDEX_ENTRIES) throw tooManyManifests(files.indexPath)
 
   const {handle, path} = await files.temporary()
   try {
@@ -129,9 +130,13 @@ export async function saveIndex(
   return {saved: true, stamp: await stampIndex(files)}
 }
 
-function missingIndex(path: string): ProtocolError {
-  return new ProtocolError(`${path}: missing, though the folder is marked as an image layout`, {
-    facts: {path},
-    suggestions: ['Restore index.json from a copy of the layout: it alone says which tags there are.'],
+function missingIndex(path: string): Error {
+  return damagedIndex(path, `${path}: missing, though the folder is marked as an image layout`)
+}
+
+function tooManyManifests(path: string): UnsupportedError {
+  return new UnsupportedError(`${path}: more than ${MAX_INDEX_ENTRIES} manifests`, {
+    facts: {limit: MAX_INDEX_ENTRIES, path},
+    suggestions: ['Remove objects, or keep a store of that size in a registry.'],
   })
 }

@@ -46,10 +46,7 @@ export class IndexScanner {
     try {
       value = JSON.parse(this.#rest)
     } catch (error) {
-      throw new ProtocolError(`${this.#what}: not JSON`, {
-        cause: error,
-        suggestions: ['Put that file back from a copy of the folder. What lies under blobs is not lost by this.'],
-      })
+      throw new ProtocolError(`${this.#what}: not JSON`, {cause: error})
     }
 
     if (!isObject(value)) throw new ProtocolError(`${this.#what}: not a JSON object`)

@@ -3,11 +3,12 @@ import {resolve} from 'node:path'
 
 import type {CallOptions} from '../interfaces.js'
 
-import {InvalidArgumentError, NotFoundError, ProtocolError, VersionError} from '../../errors.js'
+import {InvalidArgumentError, NotFoundError, VersionError} from '../../errors.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {type Clock, systemClock} from '../../util/clock.js'
 import {errnoOf, fileOperation} from '../../util/fs-error.js'
 import {isObject} from '../../util/json.js'
+import {damagedMarker, MARKER_IS_MISSING} from './damage.js'
 import {LayoutFiles, PRIVATE_DIR, statOrNone} from './files.js'
 import {LayoutIndex} from './index-model.js'
 import {IndexStore} from './index-store.js'
@@ -36,7 +37,7 @@ export interface LayoutOptions extends CallOptions {
 /**
  * Opens an OCI image-layout directory.
  * @throws NotFoundError when there is none and `create` is not set
- * @throws VersionError when its version is not 1.0.0 | ProtocolError when it is damaged | LocalIoError
+ * @throws VersionError when its version is not 1.0.0 | KlosetOciError (`DAMAGE`) when it is damaged | LocalIoError
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<LayoutRepository> {
   const {
@@ -53,7 +54,7 @@ export async function openLayout(path: string, options: LayoutOptions = {}): Pro
   const root = resolve(path)
   const files = new LayoutFiles(root, {durable})
   if (!(await readMarker(files, path))) {
-    if (!create || readOnly) throw noLayout(path)
+    if (!create || readOnly) throw await noLayout(files, path)
     await makeLayout(files, path, amongOthers)
   }
 
@@ -79,21 +80,17 @@ async function readMarker({markerPath, root}: LayoutFiles, path: string): Promis
 
   const marker = await statOrNone(markerPath)
   if (!marker) return false
-  if (marker.size > MAX_MARKER_BYTES || !marker.isFile())
-    throw new ProtocolError(`${markerPath}: not an oci-layout file`)
+  if (marker.size > MAX_MARKER_BYTES || !marker.isFile()) throw damagedMarker(markerPath, 'not an oci-layout file')
   const text = await fileOperation('read', markerPath, () => fs.readFile(markerPath, 'utf8'))
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new ProtocolError(`${markerPath}: not JSON`, {cause: error, facts: {path: markerPath}})
+    throw damagedMarker(markerPath, 'not JSON', {cause: error})
   }
 
   const version = isObject(value) ? value['imageLayoutVersion'] : undefined
-  if (typeof version !== 'string') {
-    throw new ProtocolError(`${markerPath}: no imageLayoutVersion`, {facts: {path: markerPath}})
-  }
-
+  if (typeof version !== 'string') throw damagedMarker(markerPath, 'no imageLayoutVersion')
   if (version === LAYOUT_VERSION) return true
   throw new VersionError(`${markerPath}: image layout version ${version.slice(0, 40)}, known is ${LAYOUT_VERSION}`, {
     facts: {path: markerPath, version: version.slice(0, 40)},
@@ -122,10 +119,12 @@ async function makeLayout(files: LayoutFiles, path: string, amongOthers: boolean
   await files.writeAtomically(files.markerPath, [marker])
 }
 
-function noLayout(path: string): NotFoundError {
+async function noLayout({indexPath}: LayoutFiles, path: string): Promise<NotFoundError> {
+  const isUnmarked = await statOrNone(indexPath).catch(() => {})
   return new NotFoundError(`oci-layout:${path}: no image layout there`, {
     facts: {path},
     suggestions: [
+      ...(isUnmarked ? [MARKER_IS_MISSING] : []),
       'Check the path. An image layout is a folder with a file named oci-layout; `create` makes a new one.',
     ],
   })

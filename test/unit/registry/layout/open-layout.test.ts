@@ -85,8 +85,11 @@ describe('opening an image layout', () => {
     const dir = await emptyLayout()
     for (const text of ['', 'x', '[]', '{}', '{"imageLayoutVersion":1}', 'null', 'x'.repeat(70_000)]) {
       writeFileSync(join(dir, 'oci-layout'), text)
-      const error = await rejects(openLayout(dir), 'PROTOCOL')
+      const error = await rejects(openLayout(dir), 'DAMAGE')
       expect(error.message).to.contain(join(dir, 'oci-layout'))
+      // Done as it says, the layout opens again.
+      writeFileSync(join(dir, 'oci-layout'), /Write (\S+) into/.exec(error.suggestions[0]!)![1]!)
+      expect(await listed((await openLayout(dir)).tags())).to.deep.equal([])
     }
   })
 
@@ -107,7 +110,7 @@ describe('opening an image layout', () => {
       '<html><body>502</body></html>',
     ]) {
       writeFileSync(path, text)
-      const error = await rejects(openLayout(dir), 'PROTOCOL')
+      const error = await rejects(openLayout(dir), 'DAMAGE')
       expect(error.message, text).to.contain(path)
     }
   })
@@ -115,7 +118,7 @@ describe('opening an image layout', () => {
   it('refuses an index that is too large without reading it', async () => {
     const dir = await emptyLayout()
     truncateSync(join(dir, 'index.json'), 600 * 1024 * 1024)
-    const error = await rejects(openLayout(dir), 'PROTOCOL')
+    const error = await rejects(openLayout(dir), 'UNSUPPORTED')
     expect(error.facts['size']).to.equal(600 * 1024 * 1024)
   })
 
@@ -123,9 +126,9 @@ describe('opening an image layout', () => {
     const dir = await emptyLayout()
     const layout = await openLayout(dir)
     rmSync(join(dir, 'index.json'))
-    await rejects(openLayout(dir), 'PROTOCOL')
-    await rejects(openLayout(dir, {create: true}), 'PROTOCOL')
-    await rejects(listed(layout.tags()), 'PROTOCOL')
+    await rejects(openLayout(dir), 'DAMAGE')
+    await rejects(openLayout(dir, {create: true}), 'DAMAGE')
+    await rejects(listed(layout.tags()), 'DAMAGE')
   })
 
   it('reads the index again when another program changed it', async () => {

@@ -1,0 +1,79 @@
+import {expect} from 'chai'
+import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+
+import {cli} from '../helpers/cli.js'
+import {goldenCopy, scratchDir} from '../helpers/hooks.js'
+
+interface Document {
+  readonly error?: {readonly code: string; readonly message: string; readonly suggestions: readonly string[]}
+  readonly exitCode: number
+}
+
+/** A golden store whose folder has a file written over, and a sound one. */
+function damaged(file: string, edit: (text: string) => string): {path: string; sound: string; store: string} {
+  const path = goldenCopy('plaintext')
+  writeFileSync(join(path, file), edit(readFileSync(join(path, file), 'utf8')))
+  return {path, sound: `oci-layout:${goldenCopy('plaintext')}`, store: `oci-layout:${path}`}
+}
+
+const cutShort = (text: string) => text.slice(0, 300)
+
+describe('a folder whose own files are damaged', function () {
+  this.timeout(60_000)
+
+  for (const [file, edit] of [
+    ['index.json', cutShort],
+    ['oci-layout', () => 'garbage'],
+  ] as const) {
+    it(`ends every command with 65 and a next step, whoever opens it: ${file}`, async () => {
+      const {path, sound, store} = damaged(file, edit)
+      const out = scratchDir('out')
+      const commands = [
+        ['ls', store],
+        ['info', store],
+        ['gc-check', store],
+        ['verify', store],
+        ['get', store, 'config', '-o', join(out, 'config')],
+        ['diff', store, sound],
+        ['diff', sound, store],
+        ['copy', store, `oci-layout:${join(out, 'copy')}`],
+        ['copy', sound, store],
+        ['repair', 'plan', store, '--from', sound, '-o', join(out, 'plan')],
+        ['repair', 'plan', sound, '--from', store, '-o', join(out, 'plan')],
+        ['snapshot', 'ls', store],
+        ['put', store, 'packfile', '12'.repeat(32), join(path, 'oci-layout')],
+        ['create', store, '--plaintext'],
+      ]
+      const before = readFileSync(join(path, file), 'utf8')
+      for (const args of commands) {
+        const {error, exitCode} = (await cli([...args, '--json'])).json<Document>()
+        expect([error?.code, exitCode], args.join(' ')).to.deep.equal(['DAMAGE', 65])
+        expect(error?.message).to.contain(join(path, file))
+        expect(error?.suggestions, args.join(' ')).not.to.deep.equal([])
+      }
+
+      expect(readFileSync(join(path, file), 'utf8')).to.equal(before)
+    })
+  }
+
+  it('is whole again after what the next step says: an empty index, and a copy of the mirror', async () => {
+    const {path, sound, store} = damaged('index.json', cutShort)
+    const {error} = (await cli(['ls', store, '--json'])).json<Document>()
+    const [, empty] = /write (\{.*\}) in its place/.exec(error!.suggestions.join(' '))!
+    writeFileSync(join(path, 'index.json'), empty!)
+    expect((await cli(['copy', sound, store])).status).to.equal(0)
+    expect((await cli(['diff', sound, store])).status).to.equal(0)
+    expect((await cli(['verify', store])).status).to.equal(0)
+  })
+
+  it('whose marker is gone is told as such, with what belongs into it', async () => {
+    const path = goldenCopy('plaintext')
+    rmSync(join(path, 'oci-layout'))
+    const {error, exitCode} = (await cli(['gc-check', `oci-layout:${path}`, '--json'])).json<Document>()
+    expect(exitCode).to.equal(66)
+    const [, marker] = /write (\{.*\}) into/.exec(error!.suggestions[0]!)!
+    writeFileSync(join(path, 'oci-layout'), marker!)
+    expect((await cli(['gc-check', `oci-layout:${path}`])).status).to.equal(0)
+  })
+})
