@@ -1,4 +1,4 @@
-import type {HttpMethod, HttpResponse} from './transport/http.js'
+import type {HttpMethod, HttpResponse, LoginGap} from './transport/http.js'
 
 import {type ErrorCode, KlosetOciError} from '../errors.js'
 import {type Clock, systemClock} from '../util/clock.js'
@@ -23,6 +23,7 @@ export interface ResponseErrorOptions {
   /** Instead of the one that follows from the status. */
   readonly code?: ErrorCode | undefined
   readonly diagnostics: readonly Diagnostic[]
+  readonly loginGap?: LoginGap | undefined
   readonly method: HttpMethod
   /** Said instead of a missing message: that the answer was a web page, for example. */
   readonly note?: string | undefined
@@ -97,12 +98,13 @@ export async function responseError(
   method: HttpMethod,
   clock: Clock = systemClock,
 ): Promise<RegistryResponseError> {
-  const {attempts, headers, status, url} = response
+  const {attempts, headers, loginGap, status, url} = response
   const now = clock.now()
   const said = await readDiagnostics(response, method)
   return new RegistryResponseError({
     ...said,
     attempts,
+    loginGap,
     method,
     now,
     retryAfterMs: parseRetryAfter(headers['retry-after'], now),
@@ -209,10 +211,10 @@ function messageFor({attempts, diagnostics, method, note, status}: ResponseError
 }
 
 function suggestionsFor(options: ResponseErrorOptions): string[] {
-  const {diagnostics, note, now, retryAfterMs, status, url} = options
+  const {diagnostics, loginGap, note, now, retryAfterMs, status, url} = options
   const suggestions: string[] = []
   if (note === WRONG_SCHEME) suggestions.push(httpsAdvice(new URL(url).host))
-  if (status === 401) suggestions.push('Log in with "kloset-oci login HOST", or check the user and password given.')
+  if (status === 401) suggestions.push(loginHint(loginGap))
   if (status === 403) suggestions.push(forbiddenHint(diagnostics, note))
   if (status === 405)
     suggestions.push('The registry does not offer this: look at its settings, or run "kloset-oci doctor".')
@@ -225,6 +227,22 @@ function suggestionsFor(options: ResponseErrorOptions): string[] {
   }
 
   return suggestions
+}
+
+function loginHint(gap: LoginGap | undefined): string {
+  switch (gap) {
+    case 'none-found': {
+      return 'No login was sent, because none was found: log in with "kloset-oci login HOST", or set KLOSET_OCI_USERNAME and KLOSET_OCI_PASSWORD. "kloset-oci auth explain HOST" says where it was looked for.'
+    }
+
+    case 'unasked': {
+      return 'No login was sent, because the answer did not ask for one (no basic or bearer in WWW-Authenticate): make sure that this is the registry, and not a proxy before it. "kloset-oci auth explain HOST" says which login there is; "kloset-oci login HOST", or KLOSET_OCI_USERNAME and KLOSET_OCI_PASSWORD, give one.'
+    }
+
+    default: {
+      return 'Log in with "kloset-oci login HOST", or check the user and password given.'
+    }
+  }
 }
 
 /** Elastic Container Registry answers 403 and not 401 when its twelve hours are over. */

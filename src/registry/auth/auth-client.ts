@@ -83,7 +83,11 @@ class AuthClient implements HttpClient {
     const grant = bearer
       ? await this.#answerBearer(request, bearer, used)
       : basic && (await this.#answerBasic(request, used))
-    return grant ? this.#again(request, response, grant) : response
+    if (!bearer && !basic) return {...response, ...(!used?.credential && {loginGap: 'unasked'})}
+    const last = grant ? await this.#again(request, response, grant) : response
+    // Asked already, and so known: a login of another kind than the challenge is one that was found.
+    const isNoneFound = last.status === 401 && !(await this.#holder.get(request.signal))
+    return {...last, ...(isNoneFound && {loginGap: 'none-found'})}
   }
 
   async #answerBasic(request: HttpRequest, used: Grant | undefined): Promise<Grant | undefined> {

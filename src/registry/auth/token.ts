@@ -128,10 +128,10 @@ export function basicHeader(username: string, password: Secret): string {
 }
 
 async function readToken(request: TokenRequest, response: HttpResponse, method: HttpMethod): Promise<Token> {
-  const {clock} = request
+  const {clock, credential} = request
   const {bytes, complete} = await readBounded(response.body, MAX_TOKEN_BYTES)
   const json = complete ? parseObject(bytes) : undefined
-  if (response.status !== 200) throw refusal(response, method, {clock, json})
+  if (response.status !== 200) throw refusal(response, method, {clock, credential, json})
   const where = `${method} ${redactUrl(response.url)}`
   if (!json) throw new ProtocolError(`${where}: the token service did not answer with a JSON object`)
   const value = [json['token'], json['access_token']].find((field) => isString(field) && field !== '')
@@ -169,11 +169,16 @@ function ageOf(json: JsonObject, {headers}: HttpResponse): number {
 
 interface RefusalOptions {
   readonly clock: Clock
+  readonly credential: Credential | undefined
   readonly json: JsonObject | undefined
 }
 
 /** Only codes are taken from the answer: its texts may repeat what was sent. */
-function refusal(response: HttpResponse, method: HttpMethod, {clock, json}: RefusalOptions): RegistryResponseError {
+function refusal(
+  response: HttpResponse,
+  method: HttpMethod,
+  {clock, credential, json}: RefusalOptions,
+): RegistryResponseError {
   const now = clock.now()
   const {attempts, headers, url} = response
   // A service of OAuth2 answers 400 to a login that is no good any more.
@@ -183,6 +188,7 @@ function refusal(response: HttpResponse, method: HttpMethod, {clock, json}: Refu
     // A token service that is not found must never read as an object that is not found.
     ...(status !== 401 && status !== 403 && status !== 429 && {code: 'REGISTRY'}),
     diagnostics: codesOf(json).map((code): Diagnostic => ({code, message: ''})),
+    ...(!credential && {loginGap: 'none-found'}),
     method,
     note: 'the token service refused',
     now,

@@ -32,12 +32,17 @@ export interface HttpRequest {
   readonly url: URL
 }
 
+/** Why a refusal (401) came to a request without a login: none was found, or the answer had no challenge to answer. */
+export type LoginGap = 'none-found' | 'unasked'
+
 export interface HttpResponse {
   /** How many requests it took, 1 when the first one answered. */
   readonly attempts: number
   /** Unread: the receiver reads it to the end or destroys it. */
   readonly body: Readable
   readonly headers: HttpHeaders
+  /** Only of a 401: absent when a login was sent, and refused. */
+  readonly loginGap?: LoginGap | undefined
   readonly status: number
   /** Where the answer came from, after redirects. */
   readonly url: URL
