@@ -2,11 +2,10 @@ import type {Finding, FindingDetails, FindingKind} from './findings.js'
 
 import {hasCode, KlosetOciError, messageOf} from '../errors.js'
 import {SEVERITIES} from './findings.js'
-import {firstStep} from './next-steps.js'
 
-/** Makes a finding of a kind, with the severity and the next step that the kind has. */
+/** Makes a finding of a kind, with the severity that the kind has. Its next step is added where it is counted (`Tally`). */
 export function finding(kind: FindingKind, message: string, details: FindingDetails = {}): Finding {
-  return {...details, kind, message, nextStep: firstStep(kind), severity: SEVERITIES[kind]}
+  return {...details, kind, message, severity: SEVERITIES[kind]}
 }
 
 /** Failures one after another, with no success between them, after which a registry is taken to be down. */

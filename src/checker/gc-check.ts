@@ -79,12 +79,13 @@ export class GcCheck implements AsyncIterable<Finding> {
   #progress: {done: number; phase: CheckPhase} = {done: 0, phase: 'tags'}
   readonly #repository: Repository
   #summary: CheckSummary | undefined
-  readonly #tally = new Tally()
+  readonly #tally: Tally
   #unknown: Finding | undefined
 
   constructor(repository: Repository, options: GcCheckOptions = {}) {
     this.#options = options
     this.#repository = repository
+    this.#tally = new Tally(repository.location)
   }
 
   /** What it came to, once the findings have been read to their end. */

@@ -2,23 +2,40 @@ import type {FindingKind} from './findings.js'
 
 /** What to do about a kind of finding. Lower `order` goes first: looking before writing, writing before deleting. */
 interface Step {
+  /** For a store in a folder, where it is not the same. `false`: there it makes no sense. */
+  readonly folder?: false | string
   readonly order: number
   readonly text: string
 }
 
+/** What a step depends on. */
+export interface StepOptions {
+  /** Everything was read already. */
+  readonly deep?: boolean
+  /** The store lies in a folder, not in a registry. */
+  readonly isFolder: boolean
+}
+
 const RETRY: Step = {
+  folder:
+    'Some of the store could not be looked at: check the owner and mode of the folder and the disk that it is on (the system log tells more), then run gc-check again. Believe nothing about what was not seen.',
   order: 10,
   text: 'Some of the store could not be looked at: check the connection, the credentials and the registry, then run gc-check again. Believe nothing about what was not seen.',
 }
 const STOP_GC: Step = {
+  folder:
+    'Data is missing: stop what cleans up, synchronises or expires files in the folder, and let no backup or maintenance run until this is understood.',
   order: 20,
   text: "Data is missing: stop the registry's garbage collection and its retention rules, and let no backup or maintenance run until this is understood.",
 }
 const RESTART: Step = {
+  folder: false,
   order: 25,
   text: 'Restart the registry, or flush its blob cache, and run gc-check again: some registries go on saying that a blob is there, or gone, after it changed.',
 }
 const LOOK_ELSEWHERE: Step = {
+  folder:
+    'Look for the missing bytes by their digest: in a mirror, in a synchronised store, in copies and snapshots of the folder.',
   order: 30,
   text: "Look for the missing bytes by their digest: in a mirror, in a synchronised store, in local copies, in the registry's own backup or trash.",
 }
@@ -116,13 +133,21 @@ const STEPS: Partial<Record<FindingKind, readonly Step[]>> = {
 }
 
 /** What a finding of this kind asks for first. */
-export function firstStep(kind: FindingKind): string | undefined {
-  return STEPS[kind]?.[0]?.text
+export function firstStep(kind: FindingKind, options: StepOptions): string | undefined {
+  return (STEPS[kind] ?? []).map((step) => wordsOf(step, options)).find((text) => text !== undefined)
 }
 
 /** Everything to do about these kinds, each once, the least destructive first. */
-export function nextSteps(kinds: Iterable<FindingKind>, {deep}: {readonly deep: boolean}): string[] {
+export function nextSteps(kinds: Iterable<FindingKind>, options: StepOptions): string[] {
   const steps = new Set([...kinds].flatMap((kind) => STEPS[kind] ?? []))
-  if (deep) steps.delete(DEEP)
-  return [...steps].sort((a, b) => a.order - b.order).map(({text}) => text)
+  if (options.deep) steps.delete(DEEP)
+  return [...steps]
+    .sort((a, b) => a.order - b.order)
+    .map((step) => wordsOf(step, options))
+    .filter((text) => text !== undefined)
+}
+
+function wordsOf({folder, text}: Step, {isFolder}: StepOptions): string | undefined {
+  if (!isFolder) return text
+  return folder === false ? undefined : (folder ?? text)
 }

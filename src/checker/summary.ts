@@ -2,8 +2,9 @@ import type {ResourceName} from '../kloset/resource.js'
 import type {Finding, FindingKind, Severity} from './findings.js'
 
 import {EXIT} from '../exit-codes.js'
+import {isFolder} from '../registry/reference.js'
 import {isDamage, isGap} from './findings.js'
-import {nextSteps} from './next-steps.js'
+import {firstStep, nextSteps} from './next-steps.js'
 
 /** `clean` is said only of what was seen as a whole; `partial` when a budget ended before the work. */
 export const VERDICTS = ['clean', 'damaged', 'incomplete', 'partial', 'unknown-version'] as const
@@ -30,7 +31,7 @@ export interface CheckSummary {
   readonly verdict: Verdict
 }
 
-/** Counts findings and objects as they come. */
+/** Counts findings and objects as they come, and says what each finding asks for. */
 export class Tally {
   readonly bytes: Record<ResourceName, number> = {config: 0, lock: 0, packfile: 0, state: 0}
   bytesRead = 0
@@ -38,8 +39,14 @@ export class Tally {
   readonly objects: Record<'foreign' | ResourceName, number> = {config: 0, foreign: 0, lock: 0, packfile: 0, state: 0}
   #damage = false
   #gap = false
+  readonly #isFolder: boolean
   readonly #kinds = new Map<FindingKind, number>()
   readonly #severities: Record<Severity, number> = {error: 0, info: 0, warning: 0}
+
+  /** @param location of the store: next steps speak of what it is */
+  constructor(location: string) {
+    this.#isFolder = isFolder(location)
+  }
 
   /** Whether anything could not be looked at so far. */
   get hasGap(): boolean {
@@ -51,7 +58,7 @@ export class Tally {
     this.#kinds.set(found.kind, (this.#kinds.get(found.kind) ?? 0) + 1)
     this.#damage ||= isDamage(found)
     this.#gap ||= isGap(found)
-    return found
+    return {...found, nextStep: firstStep(found.kind, {isFolder: this.#isFolder})}
   }
 
   summary(deep: boolean): CheckSummary {
@@ -62,7 +69,7 @@ export class Tally {
       deep,
       findings: {...this.#severities},
       kinds: Object.fromEntries(this.#kinds),
-      nextSteps: nextSteps(this.#kinds.keys(), {deep}),
+      nextSteps: nextSteps(this.#kinds.keys(), {deep, isFolder: this.#isFolder}),
       notChecked: [...this.notChecked],
       objects: {...this.objects},
       verdict: this.#verdict(),

@@ -144,7 +144,7 @@ async function secretOf(
         suggestions: [
           'Give the passphrase that the store was created with, without a newline at its end.',
           'If it is the right one, compare CONFIG with a copy of it (`config export` made one, perhaps), and put that back with `config import`.',
-          'Without it, `verify --tier digest` still checks what the registry holds.',
+          'Without it, `verify --tier digest` still checks what is stored.',
         ],
       },
     )

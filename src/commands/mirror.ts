@@ -13,6 +13,7 @@ import {fromArg} from '../cli/two-stores.js'
 import {NotFoundError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
+import {isFolder} from '../registry/reference.js'
 import {type CopyProgress, MirrorLedger, mirrorStore, type MirrorSummary} from '../transfer/index.js'
 import {systemClock} from '../util/clock.js'
 
@@ -88,7 +89,9 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
         else this.print(...mirrorSummaryLines(summary))
         if (summary.gone.unexplained > 0) {
           this.note(
-            `next: ${shellCommand('kloset-oci', 'gc-check', args.from)}, and see the registry's retention rules`,
+            `next: ${shellCommand('kloset-oci', 'gc-check', args.from)}, and see ${
+              isFolder(from.location) ? 'what expires or cleans up files there' : "the registry's retention rules"
+            }`,
           )
           this.note(`to bring it back: ${shellCommand('kloset-oci', 'copy', args.to, args.from)}`)
           this.note('when it was meant to be, run it again with --accept-gone')

@@ -12,6 +12,7 @@ import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {InvalidArgumentError, LockedError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
+import {isFolder} from '../registry/reference.js'
 import {applyRepair, type ApplyResult, encodePlan, idOf, journalPathOf} from '../repair/index.js'
 import {type FreedResidue, removeResidue} from '../repair/prune-residue.js'
 import {planPrune, type PrunePlan, type PruneResidue} from '../repair/prune.js'
@@ -127,7 +128,7 @@ deleted is left to \`plakar maintenance\`.`,
       const quarantine = apply?.quarantine ?? options.quarantine ?? `oci-layout:${resolve(output)}.quarantine`
       const freed = await this.#free(repository, residue, {graceMs, id: sealed.id, open, quarantine})
       if (apply && apply.failed > 0) this.exitWith(EXIT.partial)
-      this.print('', ...appliedLines(apply, freed, output))
+      this.print('', ...appliedLines(apply, freed, {output, store: repository.location}))
       return {applied: true, ...(apply && {apply}), ...(freed && {freed}), ...planned}
     } finally {
       await repository.close()
@@ -193,7 +194,11 @@ function summaryLines(pruned: PrunePlan): string[] {
   ]
 }
 
-function appliedLines(apply: ApplyResult | undefined, freed: FreedResidue, output: string): string[] {
+function appliedLines(
+  apply: ApplyResult | undefined,
+  freed: FreedResidue,
+  {output, store}: {readonly output: string; readonly store: string},
+): string[] {
   const {blobs, bytes, manifests} = freed
   return [
     ...(apply
@@ -205,6 +210,8 @@ function appliedLines(apply: ApplyResult | undefined, freed: FreedResidue, outpu
     ...(manifests > 0 ? [`${plural(manifests, 'untagged manifest')} removed`] : []),
     blobs > 0
       ? `${plural(blobs, 'blob')} freed, ${humanSize(bytes)}`
-      : "space is freed by the registry's own garbage collection",
+      : isFolder(store)
+        ? 'no space is freed yet: blobs younger than the time of grace stay, and a later prune takes them'
+        : "space is freed by the registry's own garbage collection",
   ]
 }

@@ -21,6 +21,11 @@ export type StoreLocation =
 const OCI_SCHEME = 'oci://'
 const LAYOUT_SCHEME = 'oci-layout:'
 
+/** Whether a repository's `location` is that of an image-layout folder, of which no registry is to be spoken. */
+export function isFolder(location: string): boolean {
+  return location.startsWith(LAYOUT_SCHEME)
+}
+
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests */
 const REPOSITORY = /^[\da-z]+(?:(?:\.|__?|-+)[\da-z]+)*(?:\/[\da-z]+(?:(?:\.|__?|-+)[\da-z]+)*)*$/
 const HOST_LABEL = /^[\da-z](?:[\da-z_-]{0,61}[\da-z])?$/

@@ -105,7 +105,9 @@ export class StoreLock {
     if (this.#clock.now() - this.#refreshed < LOCK_TTL_MS - SAFETY_MS) return
     throw new LockedError('the lock of the store could not be refreshed: nothing more is written', {
       facts: {lock: this.mac},
-      suggestions: ['Look whether the registry answers, then run `repair apply` again: it goes on where it stopped.'],
+      suggestions: [
+        'Look whether the store can be reached and written, then run `repair apply` again: it goes on where it stopped.',
+      ],
     })
   }
 

@@ -158,7 +158,7 @@ class TagGone extends KlosetOciError {
     super('NOT_FOUND', `${tag}: was listed and leads to nothing`, {
       cause,
       facts: {tag},
-      suggestions: ['Its manifest is lost, or the registry lists a tag that was removed: see `gc-check`.'],
+      suggestions: ['Its manifest is lost, or a tag is listed that was removed: see `gc-check`.'],
     })
   }
 }

@@ -19,14 +19,14 @@ function damaged(file: string, edit: (text: string) => string): {path: string; s
 
 const cutShort = (text: string) => text.slice(0, 300)
 
-describe('a folder whose own files are damaged', function () {
+describe('a folder', function () {
   this.timeout(60_000)
 
   for (const [file, edit] of [
     ['index.json', cutShort],
     ['oci-layout', () => 'garbage'],
   ] as const) {
-    it(`ends every command with 65 and a next step, whoever opens it: ${file}`, async () => {
+    it(`whose ${file} is damaged ends every command with 65 and a next step`, async () => {
       const {path, sound, store} = damaged(file, edit)
       const out = scratchDir('out')
       const commands = [
@@ -57,7 +57,7 @@ describe('a folder whose own files are damaged', function () {
     })
   }
 
-  it('is whole again after what the next step says: an empty index, and a copy of the mirror', async () => {
+  it('whose index is damaged is whole again after what the next step says: an empty index, and a copy of the mirror', async () => {
     const {path, sound, store} = damaged('index.json', cutShort)
     const {error} = (await cli(['ls', store, '--json'])).json<Document>()
     const [, empty] = /write (\{.*\}) in its place/.exec(error!.suggestions.join(' '))!
@@ -75,5 +75,30 @@ describe('a folder whose own files are damaged', function () {
     const [, marker] = /write (\{.*\}) into/.exec(error!.suggestions[0]!)!
     writeFileSync(join(path, 'oci-layout'), marker!)
     expect((await cli(['gc-check', `oci-layout:${path}`])).status).to.equal(0)
+  })
+
+  it('whose objects are damaged is told of without a word of a registry', async () => {
+    const path = goldenCopy('plaintext')
+    const {manifests} = JSON.parse(readFileSync(join(path, 'index.json'), 'utf8')) as {
+      manifests: {annotations: Record<string, string>; digest: string}[]
+    }
+    const [, packfile] = manifests
+    const blob = (digest: string) => join(path, 'blobs/sha256', digest.slice('sha256:'.length))
+    const manifest = JSON.parse(readFileSync(blob(packfile!.digest), 'utf8')) as {layers: {digest: string}[]}
+    rmSync(blob(manifest.layers[0]!.digest))
+    const store = `oci-layout:${path}`
+    const tag = packfile!.annotations['org.opencontainers.image.ref.name']!
+    const mac = tag.slice('packfiles-'.length)
+    for (const args of [
+      ['gc-check', store],
+      ['verify', store],
+      ['get', store, 'packfile', mac, '-o', `${path}.out`],
+    ]) {
+      const {status, stderr, stdout} = await cli(args)
+      expect(status, args.join(' ')).to.equal(65)
+      expect(stdout + stderr, args.join(' '))
+        .to.contain('in the folder')
+        .and.not.to.match(/registry/i)
+    }
   })
 })

@@ -54,6 +54,7 @@ describe('mirror as a command', () => {
       .to.match(new RegExp(`^gone .*${packfile}`, 'm'))
       .and.to.contain('run 2 of this ledger')
     expect(second.stdout).to.contain('1 object gone from the source, and nothing says why')
+    expect(second.stderr).to.contain('what expires or cleans up files there').and.not.to.contain('registry')
     expect(second.stderr).to.contain('--accept-gone').and.to.contain('to bring it back: kloset-oci copy ')
     expect(readFileSync(metrics, 'utf8')).to.match(/^\S*mirror_gone_objects\{.*reason="unexplained".*\} 1$/m)
     const third = await json(args)

@@ -76,7 +76,7 @@ export class Verify implements AsyncIterable<Finding> {
   #started = 0
   #summary: undefined | VerifySummary
   readonly #tags = new TagTable()
-  readonly #tally = new Tally()
+  readonly #tally: Tally
   #unexplained = 0
   readonly #verified = {bytes: 0, objects: 0}
   #withKeys = false
@@ -84,6 +84,7 @@ export class Verify implements AsyncIterable<Finding> {
   constructor(repository: Repository, options: VerifyOptions = {}) {
     this.#options = options
     this.#repository = repository
+    this.#tally = new Tally(repository.location)
   }
 
   /** Whether every state was read and proven: what none knows, nobody needs. */

@@ -167,7 +167,7 @@ export function checkCanary(encryption: EncryptionConfiguration, secret: Secret)
     throw new KlosetOciError('UNAUTHORIZED', "the passphrase is not this store's", {
       suggestions: [
         'Give the passphrase that the store was created with, without a newline at its end.',
-        'Without it, `verify --tier digest` still checks what the registry holds.',
+        'Without it, `verify --tier digest` still checks what is stored.',
       ],
     })
   }

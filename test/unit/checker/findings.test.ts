@@ -9,7 +9,7 @@ import {exitCodeOf, Tally} from '../../../src/checker/summary.js'
 const KINDS = Object.keys(SEVERITIES) as FindingKind[]
 
 function verdict(...kinds: FindingKind[]): string {
-  const tally = new Tally()
+  const tally = new Tally('oci://registry.example/store')
   for (const kind of kinds) tally.count(finding(kind, 'x'))
   return tally.summary(true).verdict
 }
@@ -26,7 +26,7 @@ describe('findings', () => {
       const found = finding(kind, 'x')
       expect(isDamage(found) && isGap(found), kind).to.equal(false)
       expect(isDamage(found) || isGap(found), kind).to.equal(found.severity === 'error')
-      const tally = new Tally()
+      const tally = new Tally('oci://registry.example/store')
       tally.count(found)
       const summary = tally.summary(false)
       const code = isDamage(found) ? 65 : isGap(found) ? 69 : kind === 'unknown-version' ? 78 : 0
@@ -44,17 +44,32 @@ describe('findings', () => {
 
   it('all say what to do when they are errors, looking before writing, and never to delete first', () => {
     for (const kind of KINDS) {
-      if (SEVERITIES[kind] === 'error') expect(firstStep(kind), kind).to.be.a('string')
+      if (SEVERITIES[kind] === 'error')
+        for (const isFolder of [false, true]) expect(firstStep(kind, {isFolder}), kind).to.be.a('string')
     }
 
-    const all = nextSteps(KINDS, {deep: false})
+    const all = nextSteps(KINDS, {isFolder: false})
     const at = (text: string) => all.findIndex((step) => step.includes(text))
     expect(at('run gc-check again')).to.equal(0)
     expect(at('garbage collection')).to.be.lessThan(at('in a mirror'))
     expect(at('in a mirror')).to.be.lessThan(at('repair plan'))
     expect(all.at(-2)).to.contain('locks rm')
     expect(all.at(-1), 'what harms nobody comes last').to.contain('doctor')
-    expect(nextSteps(KINDS, {deep: true}).join(' ')).to.not.contain('with --deep')
+    expect(nextSteps(KINDS, {deep: true, isFolder: false}).join(' ')).to.not.contain('with --deep')
     expect(new Set(all).size).to.equal(all.length)
+  })
+
+  it('speak of no registry to who keeps a store in a folder', () => {
+    const steps = nextSteps(KINDS, {isFolder: true})
+    expect(steps.join('\n')).to.not.match(/registry/i)
+    expect(steps[0]).to.contain('run gc-check again')
+    expect(steps.join('\n')).to.contain('copies and snapshots of the folder')
+    for (const kind of KINDS) {
+      const found = new Tally('oci-layout:/backups/store').count(finding(kind, 'x'))
+      expect(found.nextStep ?? '', kind).to.not.match(/registry/i)
+      expect(new Tally('oci://registry.example/store').count(found).nextStep, kind).to.equal(
+        firstStep(kind, {isFolder: false}),
+      )
+    }
   })
 })

@@ -9,7 +9,7 @@ import {testMac} from '../../helpers/macs.js'
 
 /** What is found of a store with so many packfiles and states. */
 function found(packfiles: number, states = 1, stateBytes = 0): string[] {
-  const {bytes, objects} = new Tally()
+  const {bytes, objects} = new Tally('memory')
   objects.packfile = packfiles
   objects.state = states
   bytes.state = stateBytes
