@@ -47,8 +47,14 @@ export default [
   },
   {
     // Started before anything else: the older module system is there sooner.
-    files: ['bin/*.cjs'],
-    rules: {'@typescript-eslint/no-require-imports': 'off', 'no-bitwise': 'off'},
+    files: ['bin/*.{cjs,js}', 'scripts/*.cjs'],
+    rules: {
+      '@typescript-eslint/no-require-imports': 'off',
+      'n/no-unpublished-import': 'off',
+      'no-bitwise': 'off',
+      'unicorn/prefer-module': 'off',
+      'unicorn/prefer-top-level-await': 'off',
+    },
   },
   {
     // Arguments stand in the order in which they are given.

@@ -1,14 +1,13 @@
 #!/usr/bin/env node
-import {existsSync} from 'node:fs'
-import {createRequire} from 'node:module'
-import {fileURLToPath} from 'node:url'
+const {existsSync} = require('node:fs')
+const {join} = require('node:path')
 
-const bundle = fileURLToPath(new URL('../dist/kloset-oci.cjs', import.meta.url))
+const root = join(__dirname, '..')
+const bundle = join(root, 'dist', 'kloset-oci.cjs')
 
 if (existsSync(bundle)) {
-  createRequire(import.meta.url)('./start.cjs').start(bundle)
+  require('./start.cjs').start(bundle, {task: process.argv[2]})
 } else {
   // Compiled, but not bundled.
-  const {main} = await import('../dist/cli/main.js')
-  await main(import.meta.url)
+  import('../dist/cli/main.js').then(({main}) => main(root))
 }

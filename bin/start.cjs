@@ -4,9 +4,10 @@
  * at every start, which takes longer than everything else a short command does.
  *
  * The compiled form lies beside the script (written by the build), or in the user's cache folder (written at the end of
- * the first run that had none). It is named after the script's digest, Node's version and the processor, and carries its
- * own digest; V8 looks as well whether it is its own. Without one, the script is compiled as always.
- * NODE_DISABLE_COMPILE_CACHE=1 leaves the cache folder alone.
+ * the first run that had none). It holds the functions that were needed so far: all of them would take longer to load
+ * than the missing ones take to compile. So a task that is new adds its own. The form is named after the script's digest,
+ * Node's version and the processor, and carries its own digest; V8 looks as well whether it is its own. Without one, the
+ * script is compiled as always. NODE_DISABLE_COMPILE_CACHE=1 leaves the cache folder alone.
  */
 const {createHash} = require('node:crypto')
 const {mkdirSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync} = require('node:fs')
@@ -18,16 +19,29 @@ const vm = require('node:vm')
 const DIGEST_BYTES = 32
 /** Compiled forms of one program that are kept. */
 const KEPT_FORMS = 3
+const LENGTH_BYTES = 4
+/** Tasks that one form is made for, and how they are named. */
+const MAX_TASKS = 64
+const TASK = /^[a-z][a-z-]{0,20}$/
 
-/** @param {string} file path of a script of ASCII characters that requires what it loads, and never imports it */
-exports.start = function (file) {
+/**
+ * @param {string} file path of a script of ASCII characters that requires what it loads, and never imports it
+ * @param {{beside?: boolean, task?: string}} [how] `task` is a word for what it is to do this time; `beside` keeps the
+ * compiled form beside the script instead of in the user's folder, as a build does
+ */
+exports.start = function (file, {beside = false, task: word = ''} = {}) {
+  const task = TASK.test(word) ? word : ''
   const path = resolve(file)
   const bytes = readFileSync(path)
   const places = placesOf(path, bytes)
   const source = bytes.latin1Slice()
-  const cachedData = firstOf(places)
-  const script = compile(path, source, cachedData)
-  if (!cachedData || script.cachedDataRejected) keepAtTheEnd(script, places)
+  const found = firstOf(places)
+  const script = new vm.Script(Module.wrap(source), {cachedData: found?.data, filename: path})
+  const place = beside ? places[0] : places[1]
+  if (!found || script.cachedDataRejected) keepAtTheEnd(script, {place, tasks: [task]})
+  else if (found.place === place && !found.tasks.includes(task) && found.tasks.length < MAX_TASKS) {
+    keepAtTheEnd(script, {ifDone: true, place, tasks: [...found.tasks, task]})
+  }
 
   const module = new Module(path)
   module.filename = path
@@ -35,26 +49,6 @@ exports.start = function (file) {
   Module._cache[path] = module
   script.runInThisContext()(module.exports, Module.createRequire(path), module, path, dirname(path))
   module.loaded = true
-}
-
-/**
- * Writes the compiled form beside the script, of every function in it.
- * @param {string} file path of a script of ASCII characters
- */
-exports.compileAhead = function (file) {
-  const {setFlagsFromString} = require('node:v8')
-  const path = resolve(file)
-  const bytes = readFileSync(path)
-  const [beside] = placesOf(path, bytes)
-  setFlagsFromString('--no-lazy')
-  const script = compile(path, bytes.latin1Slice())
-  // Flags are part of what V8 compares.
-  setFlagsFromString('--lazy')
-  write(beside, script.createCachedData())
-}
-
-function compile(path, source, cachedData) {
-  return new vm.Script(Module.wrap(source), {cachedData, filename: path})
 }
 
 /** Beside the script, and the user's. */
@@ -84,31 +78,39 @@ function read(place) {
     const trusted = uid === 0 || uid === process.getuid?.()
     if (!trusted || (mode & 0o022) !== 0) return
     const bytes = readFileSync(place)
-    const data = bytes.subarray(DIGEST_BYTES)
-    return createHash('sha256').update(data).digest().equals(bytes.subarray(0, DIGEST_BYTES)) ? data : undefined
+    const content = bytes.subarray(DIGEST_BYTES)
+    if (!createHash('sha256').update(content).digest().equals(bytes.subarray(0, DIGEST_BYTES))) return
+    const end = content.length - LENGTH_BYTES
+    const start = end - content.readUInt32LE(end)
+    return {data: content.subarray(0, start), place, tasks: JSON.parse(content.toString('utf8', start, end))}
   } catch {}
 }
 
 /** With the functions that this run needed, and so does the next one like it. */
-function keepAtTheEnd(script, [, place]) {
+function keepAtTheEnd(script, {ifDone = false, place, tasks}) {
   if (!place) return
-  process.once('exit', () => {
+  process.once('exit', (code) => {
+    if (ifDone && code !== 0) return
     try {
-      write(place, script.createCachedData())
+      write(place, script.createCachedData(), tasks)
     } catch {
       // A folder that is not ours to write: the next start takes as long as this one.
     }
   })
 }
 
-function write(place, data) {
+function write(place, data, tasks) {
   const folder = dirname(place)
   mkdirSync(folder, {mode: 0o700, recursive: true})
   // Somebody else's, when one runs as root in a home that is not root's.
   if (process.getuid && statSync(folder).uid !== process.getuid()) return
   const temporary = `${place}.${process.pid}`
-  const digest = createHash('sha256').update(data).digest()
-  writeFileSync(temporary, Buffer.concat([digest, data]), {flag: 'wx', mode: 0o600})
+  const list = Buffer.from(JSON.stringify(tasks))
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeUInt32LE(list.length)
+  const content = Buffer.concat([data, list, length])
+  const digest = createHash('sha256').update(content).digest()
+  writeFileSync(temporary, Buffer.concat([digest, content]), {flag: 'wx', mode: 0o600})
   renameSync(temporary, place)
   // Versions may be used side by side; the oldest forms of one program go.
   const [stem] = basename(place).split(/-[\da-f]{32}\./)

@@ -3,10 +3,10 @@
  * some four hundred files take. Each command in it is set up only when it is the one that runs.
  */
 import {readdirSync, readFileSync} from 'node:fs'
-import {createRequire} from 'node:module'
 import {basename, join, relative} from 'node:path'
 
 import {bundle, ROOT} from './bundle.js'
+import {runUsual} from './usual-runs.js'
 
 const NAME = 'dist/kloset-oci'
 const package_ = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
@@ -52,5 +52,5 @@ const {script} = await bundle({
     stdin: {contents: entry, loader: 'js', resolveDir: ROOT, sourcefile: `${basename(NAME)}-entry.js`},
   },
 })
-createRequire(import.meta.url)('../bin/start.cjs').compileAhead(script)
+await runUsual(script)
 console.log(relative(ROOT, script))

@@ -25,7 +25,7 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
     minifyWhitespace: true,
     outfile: script,
     platform: 'node',
-    plugins: [withoutUnused, ...plugins],
+    plugins: [withoutUnused, lazySegmenter, ...plugins],
     // A script that is compiled by `bin/start.cjs` cannot import.
     supported: {'dynamic-import': false},
     target: 'node20.19',
@@ -40,24 +40,56 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
 }
 
 /**
- * What axios loads at its start and is never used for: forms (with the MIME types of the world), redirects and tunnels
- * (ours are in src/registry/transport), HTTP/2. Together they take about half of the time that all of it does.
+ * What packages load at their start and is never used here; together it takes about half of the time that all of them
+ * do. Of axios: forms (with the MIME types of the world), redirects and tunnels (ours are in src/registry/transport),
+ * HTTP/2, fetch. Of oclif: its look for commands in folders, as ours are listed, and whether Node is new enough for
+ * oclif, which it is where it is new enough for us.
  */
 const UNUSED = {
-  'follow-redirects': 'module.exports = {}',
-  'form-data': 'module.exports = class FormData {}',
-  http2: 'module.exports = {}',
-  'https-proxy-agent': 'module.exports = class HttpsProxyAgent {}',
+  '@oclif/core': {
+    semver: 'exports.satisfies = () => true',
+    tinyglobby: 'exports.glob = async () => []',
+  },
+  axios: {
+    './fetch.js': 'exports.getFetch = () => undefined',
+    'follow-redirects': 'module.exports = {}',
+    'form-data': 'module.exports = class FormData {}',
+    http2: 'module.exports = {}',
+    'https-proxy-agent': 'module.exports = class HttpsProxyAgent {}',
+  },
 }
 
 const withoutUnused = {
   name: 'without-unused',
   setup({onLoad, onResolve}) {
-    const filter = new RegExp(`^(?:${Object.keys(UNUSED).join('|')})$`)
-    onResolve({filter}, ({importer, path}) =>
-      /[/\\]node_modules[/\\]axios[/\\]/.test(importer) ? {namespace: 'unused', path} : undefined,
-    )
-    onLoad({filter: /.*/, namespace: 'unused'}, ({path}) => ({contents: UNUSED[path]}))
+    for (const [importer, parts] of Object.entries(UNUSED)) {
+      const isIts = new RegExp(`[/\\\\]node_modules[/\\\\]${importer}[/\\\\]`)
+      const filter = new RegExp(
+        `^(?:${Object.keys(parts)
+          .join('|')
+          .replaceAll('.', String.raw`\.`)})$`,
+      )
+      onResolve({filter}, (from) =>
+        isIts.test(from.importer) ? {namespace: 'unused', path: from.path, pluginData: parts[from.path]} : undefined,
+      )
+    }
+
+    onLoad({filter: /.*/, namespace: 'unused'}, ({pluginData}) => ({contents: pluginData}))
+  },
+}
+
+/** The width of a text is rarely asked for, and what is needed to tell it takes longer to load than all around it. */
+const EAGER_SEGMENTER = 'const segmenter = new Intl.Segmenter();'
+const lazySegmenter = {
+  name: 'lazy-segmenter',
+  setup({onLoad}) {
+    onLoad({filter: /[/\\]string-width[/\\]index\.js$/}, ({path}) => {
+      const contents = readFileSync(path, 'utf8').replace(
+        EAGER_SEGMENTER,
+        'let made; const segmenter = {segment: (text) => (made ??= new Intl.Segmenter()).segment(text)}',
+      )
+      return {contents}
+    })
   },
 }
 

@@ -1,3 +1,4 @@
+import {stripVTControlCharacters} from 'node:util'
 import stringWidth from 'string-width'
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const
@@ -57,16 +58,22 @@ export interface Column {
 export function table(rows: readonly (readonly string[])[], columns: readonly Column[] = []): string[] {
   const widths: number[] = []
   for (const row of rows) {
-    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, stringWidth(cell))
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, widthOf(cell))
   }
 
   return rows.map((row) => {
     const cells = row.map((cell, index) => {
-      const padding = ' '.repeat((widths[index] ?? 0) - stringWidth(cell))
+      const padding = ' '.repeat((widths[index] ?? 0) - widthOf(cell))
       return columns[index]?.align === 'right' ? padding + cell : cell + padding
     })
     return cells.join('  ').trimEnd()
   })
+}
+
+/** What is seen of nearly every cell is ASCII: that needs no tables of the world's characters. */
+function widthOf(cell: string): number {
+  const seen = stripVTControlCharacters(cell)
+  return /^[ -~]*$/.test(seen) ? seen.length : stringWidth(cell)
 }
 
 const SHORT_MAC = 12

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {execFileSync} from 'node:child_process'
+import {execFileSync, spawnSync} from 'node:child_process'
 import {chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -9,11 +9,8 @@ import {scratchDir} from '../helpers/hooks.js'
 
 const STARTER = fileURLToPath(new URL('../../bin/start.cjs', import.meta.url))
 
-/** In a process of its own, as the build does: V8's flags, which commands of other tests may have set here, are part of it. */
-function compileAhead(file: string): void {
-  const script = 'require(process.argv[1]).compileAhead(process.argv[2])'
-  execFileSync(process.execPath, ['-e', script, STARTER, file], {env: cleanEnv()})
-}
+/** As the build does it. */
+const LEARN = fileURLToPath(new URL('../../scripts/learn.cjs', import.meta.url))
 
 /** Long ago: what is written now is seen by its time. */
 const LONG_AGO = new Date('2001-01-01')
@@ -56,8 +53,8 @@ describe('the start of a bundled script', () => {
     env = {HOME: join(dir, 'home')}
   })
 
-  const run = (extra: Record<string, string> = {}) =>
-    execFileSync(process.execPath, [STARTER, file, 'a', 'b'], {encoding: 'utf8', env: cleanEnv({...env, ...extra})})
+  const run = (extra: Record<string, string> = {}, starter = STARTER) =>
+    execFileSync(process.execPath, [starter, file, 'a', 'b'], {encoding: 'utf8', env: cleanEnv({...env, ...extra})})
 
   const userFolder = () => join(dir, 'home/.cache/kloset-oci/code')
 
@@ -70,10 +67,41 @@ describe('the start of a bundled script', () => {
   })
 
   it('takes what the build left beside it, and then writes nothing', () => {
-    compileAhead(file)
+    expect(run({}, LEARN)).to.equal(PRINTED)
+    const code = aged(dir)
     expect(run()).to.equal(PRINTED)
-    expect(codeIn(dir)).to.have.length(1)
+    expect(run({}, LEARN)).to.equal(PRINTED)
+    expect(isOld(code)).to.equal(true)
     expect(codeIn(userFolder())).to.deep.equal([])
+  })
+
+  it('adds what a new task needs, once that was done', () => {
+    const starter = join(dir, 'starter.cjs')
+    writeFileSync(
+      starter,
+      `const [,, file, task] = process.argv; require(${JSON.stringify(STARTER)}).start(file, {task})`,
+    )
+    const body = 'sum += Math.sqrt(sum);'.repeat(500)
+    writeFileSync(
+      file,
+      `const [task, status] = process.argv.slice(3)
+      function large() { let sum = 1; ${body} return sum }
+      if (task === 'large') large()
+      process.exitCode = Number(status)`,
+    )
+    const run = (task: string, status: number) => {
+      const ended = spawnSync(process.execPath, [starter, file, task, String(status)], {env: cleanEnv(env)})
+      expect(ended.status, String(ended.stderr)).to.equal(status)
+      return codeIn(userFolder())[0]!
+    }
+
+    run('small', 0)
+    const small = statSync(aged(userFolder())).size
+    expect(isOld(run('large', 1)), 'failed').to.equal(true)
+    expect(isOld(run('large', 0)), 'done').to.equal(false)
+    expect(statSync(aged(userFolder())).size).to.be.greaterThan(small + body.length / 10)
+    for (const task of ['small', 'large']) expect(isOld(run(task, 0)), task).to.equal(true)
+    expect(isOld(run('not a word', 0)), 'no task').to.equal(false)
   })
 
   it('puts the folder where XDG_CACHE_HOME says', () => {
