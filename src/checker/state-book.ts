@@ -32,6 +32,8 @@ export class StateNotes {
   /** What the state says that it is. */
   readonly name = new OwnName()
   readonly reaches = new Map<string, number>()
+  /** Snapshots, with the packfile of each. */
+  readonly snapshots = new Map<Mac, Mac>()
   readonly times = new Map<Mac, Timestamp>()
   #lastEnd = 0
   #lastPackfile: Buffer | undefined
@@ -56,11 +58,16 @@ export class StateNotes {
       case 'delete': {
         this.hasDeletes = true
         if (entry.entry === 'packfile') this.#mark(entry.packfile, REMOVED)
-        else if (entry.entry === 'coloured' && entry.type === BLOB_TYPES.packfile) this.#mark(entry.mac, UNCOLOURED)
+        else if (
+          entry.entry === 'coloured' &&
+          (entry.type === BLOB_TYPES.packfile || entry.type === BLOB_TYPES.snapshot)
+        )
+          this.#mark(entry.mac, UNCOLOURED)
         break
       }
 
       case 'location': {
+        if (entry.type === BLOB_TYPES.snapshot) this.snapshots.set(entry.mac, entry.packfile)
         this.#reach(entry.record, entry.offset + entry.length)
         break
       }
@@ -112,8 +119,21 @@ export class StateBook {
   readonly names = new StateNames()
   readonly #coloured = new Map<Mac, Timestamp>()
   readonly #reaches: (Reach | undefined)[] = []
+  readonly #snapshots = new Map<Mac, Mac[]>()
   readonly #table = new KeyTable(32)
   readonly #times: (Timestamp | undefined)[] = []
+
+  /** How many snapshots plakar lists: in a packfile that a state knows, and not deleted. */
+  get snapshotCount(): number {
+    let count = 0
+    for (const [snapshot, packfiles] of this.#snapshots) {
+      const index = this.#table.indexOf(macToBytes(snapshot))
+      const isDeleted = index !== undefined && this.#has(index, DELETED_SNAPSHOT) && !this.#has(index, UNCOLOURED)
+      if (!isDeleted && packfiles.some((packfile) => this.#isKnown(packfile))) count += 1
+    }
+
+    return count
+  }
 
   /** Takes in what a state says that was proven. */
   add(state: Mac, notes: StateNotes): void {
@@ -128,6 +148,10 @@ export class StateBook {
 
     for (const [mac, when] of notes.coloured) this.#coloured.set(mac, when)
     for (const [mac, time] of notes.times) this.#times[this.#table.add(macToBytes(mac)).index] ??= time
+    for (const [snapshot, packfile] of notes.snapshots) {
+      this.#snapshots.set(snapshot, [...(this.#snapshots.get(snapshot) ?? []), packfile])
+    }
+
     for (const [packfile, end] of notes.reaches) {
       const {index} = this.#table.add(Buffer.from(packfile, 'hex'))
       if (end > (this.#reaches[index]?.end ?? -1)) this.#reaches[index] = {end, state}
@@ -184,5 +208,10 @@ export class StateBook {
   #isExpected(index: number): boolean {
     if (!this.#has(index, KNOWN) || this.#has(index, REMOVED)) return false
     return !this.#has(index, COLOURED) || this.#has(index, UNCOLOURED)
+  }
+
+  #isKnown(packfile: Mac): boolean {
+    const index = this.#table.indexOf(macToBytes(packfile))
+    return index !== undefined && this.#has(index, KNOWN) && !this.#has(index, REMOVED)
   }
 }

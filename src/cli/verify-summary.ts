@@ -27,9 +27,11 @@ export function verifyLines(summary: VerifySummary): string[] {
   return [...table(rows), ...(steps.length > 0 ? ['', 'next steps', ...steps] : [])]
 }
 
-function snapshotRows({snapshots}: VerifySummary): string[][] {
+function snapshotRows({snapshots, tier}: VerifySummary): string[][] {
   if (!snapshots) return []
   const {damaged, total} = snapshots
+  // Without a look at the blobs it is no news that none is damaged.
+  if (damaged.length === 0 && tier !== 'data') return []
   const rows = damaged.map((id) => ['', id])
   return [['snapshots', `${humanCount(damaged.length)} of ${humanCount(total)} damaged`], ...rows]
 }

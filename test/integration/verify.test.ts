@@ -18,6 +18,7 @@ import {RepairRig} from '../helpers/repair-rig.js'
 interface Document {
   readonly exitCode: number
   readonly findings: readonly Finding[]
+  readonly snapshots?: unknown
   readonly tier: Tier
   readonly verdict: string
 }
@@ -54,6 +55,7 @@ describe('verify as a command', function () {
         const {document, result} = await verify(rig, tier)
         expect(result.status, result.stderr).to.equal(0)
         expect(document).to.deep.include({exitCode: 0, findings: [], tier, verdict: 'clean'})
+        expect(document.snapshots, tier).to.deep.equal(tier === 'digest' ? undefined : {damaged: [], total: 2})
       }
 
       await pushAgain(rig, pushed, flipBit(whole, draw.below(whole.length * 8)))

@@ -26,7 +26,10 @@ export interface VerifySummary extends CheckSummary {
   readonly repositoryId?: string | undefined
   /** Packfiles that were not looked at since the ledger says that they were found sound, or nobody asked for them. */
   readonly skipped: {readonly sound: number; readonly unasked: number}
-  /** Damaged snapshots, as far as that could be told; undefined when it could not. */
+  /**
+   * Damaged snapshots, as far as the tier tells, and how many there are; undefined when that could not be told: without
+   * the store's key, or while no snapshot can be found.
+   */
   readonly snapshots?: undefined | {readonly damaged: readonly string[]; readonly total: number}
   readonly tier: Tier
   /** Why it was not a higher tier, or not the one that was asked for. */

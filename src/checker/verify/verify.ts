@@ -363,7 +363,12 @@ export class Verify implements AsyncIterable<Finding> {
     const inside = this.#inside
     try {
       const report = await inside?.settle()
-      if (!report) return
+      if (!report) {
+        if (this.#withKeys && this.#options.map !== false)
+          this.#snapshots = {damaged: [], total: this.#book.snapshotCount}
+        return
+      }
+
       const {damagedSnapshots, findings, snapshots} = report
       if (snapshots > 0) this.#snapshots = {damaged: damagedSnapshots, total: snapshots}
       const rootless = findings.filter(({object}) => object === undefined)
