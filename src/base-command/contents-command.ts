@@ -9,6 +9,7 @@ import {neededSecret, type PassphraseFlags} from '../cli/passphrase.js'
 import {resolveSnapshot} from '../kloset/catalog.js'
 import {StoreContents} from '../kloset/contents.js'
 import {KlosetStore} from '../kloset/store.js'
+import {openSnapshot} from '../restore/open-snapshot.js'
 import {rootOf} from '../restore/selection.js'
 import {StoreCommand} from './store-command.js'
 
@@ -73,7 +74,7 @@ export abstract class ContentsCommand extends StoreCommand {
     work: (opened: OpenedSnapshot) => Promise<T>,
   ): Promise<T> {
     return this.withContents(store, flags, async (contents) => {
-      const snapshot = await contents.snapshot(await resolveSnapshot(contents, id))
+      const snapshot = await openSnapshot(contents, await resolveSnapshot(contents, id))
       const files = await snapshot.files(source)
       return work({contents, files, root: await rootOf(snapshot, files, source), snapshot})
     })

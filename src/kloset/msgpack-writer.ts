@@ -9,6 +9,11 @@ import {encodeTimestamp, type Timestamp} from './timestamp.js'
 export class MsgpackWriter {
   readonly #parts: Buffer[] = []
 
+  /** The header of an array: `count` values follow. At most 15. */
+  array(count: number): this {
+    return this.#push(Buffer.from([0x90 + count]))
+  }
+
   bin(value: Uint8Array): this {
     return this.#sized(value.length, [undefined, 0xc4, 0xc5, 0xc6], Buffer.from(value))
   }
@@ -19,6 +24,10 @@ export class MsgpackWriter {
 
   bytes(): Buffer {
     return Buffer.concat(this.#parts)
+  }
+
+  float64(value: number): this {
+    return this.#number(0xcb, 8, (buffer) => buffer.writeDoubleBE(value, 1))
   }
 
   /** A Go `int`: the shortest form. */

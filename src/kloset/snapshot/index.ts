@@ -26,7 +26,7 @@ export {
   type Source,
 } from './header.js'
 export {type EntryKind, kindOfMode, permissionsOfMode} from './mode.js'
-export {type Chunk, ChunkList, decodeObject, type FileObject} from './object.js'
+export {type Chunk, ChunkList, decodeObject, encodeEmptyObject, type FileObject} from './object.js'
 export {cleanPath, compareBytes, comparePaths, isPlainName, nameFromBytes, nameFromShown, nameToBytes} from './path.js'
 export {type BlobReference, type BrokenReference, type ReferenceOptions, snapshotReferences} from './references.js'
 export {Snapshot} from './snapshot.js'

@@ -1,7 +1,8 @@
 import type {Mac} from '../mac.js'
 
 import {StoreFormatError} from '../../errors.js'
-import {MAC_BYTES, macFromBytes} from '../mac.js'
+import {MAC_BYTES, macFromBytes, macToBytes} from '../mac.js'
+import {MsgpackWriter} from '../msgpack-writer.js'
 import {type Version} from '../version.js'
 import {MsgpackReader} from './msgpack-reader.js'
 import {type Field, float, mac, struct, text, uint32} from './struct.js'
@@ -71,6 +72,22 @@ const readObject = struct<FileObject>({
   flags: uint32('flags'),
   version: uint32('version'),
 })
+
+/** Of objects and of the chunks in them: 1.0.0. */
+const VERSION = 0x01_00_00
+
+/**
+ * The object of an empty file, byte for byte as kloset writes it: one chunk of nothing, and the type that it finds in that.
+ * @param mac of nothing
+ */
+export function encodeEmptyObject(mac: Mac): Buffer {
+  const writer = new MsgpackWriter()
+  const bytes = macToBytes(mac)
+  writer.map(5).string('version').uint32(VERSION).string('contentMAC').bin(bytes)
+  writer.string('chunks').array(1).map(5).string('version').uint32(VERSION).string('contentMAC').bin(bytes)
+  writer.string('length').uint32(0).string('entropy').float64(0).string('flags').uint32(0)
+  return writer.string('content_type').string('text/plain').string('flags').uint32(0).bytes()
+}
 
 /** @param what names the object in errors. @throws StoreFormatError */
 export function decodeObject(content: Buffer, what: string): FileObject {
