@@ -22,8 +22,11 @@ const MAX_PATHS = 10_000
 /** Stands for all packfiles whose content no state tells any more. */
 const UNTOLD = ''
 
+/** In the place of a tag: that of the state and the packfiles that had them nobody knows. */
+const UNTOLD_TAG = 'blobs of a lost state'
+
 /** Says what stays lost and what it costs; what can be saved of damaged packfiles is planned for. */
-export async function planLosses({objects: lost, states}: Lost, context: PlanContext): Promise<void> {
+export async function planLosses({hasUntold, objects: lost, states}: Lost, context: PlanContext): Promise<void> {
   const {book, keys, overlay, signal} = context
   const packfiles = lost.filter(({patient}) => patient.resource === 'packfile' && patient.mac !== undefined)
   for (const {patient, reason} of lost) {
@@ -31,7 +34,7 @@ export async function planLosses({objects: lost, states}: Lost, context: PlanCon
     book.lose({paths: [], reason: `${reason}; no source has a sound copy`, snapshots: 'unknown', tag: patient.tag})
   }
 
-  if (packfiles.length === 0 && states.length === 0) return
+  if (packfiles.length === 0 && states.length === 0 && !hasUntold) return
   if (!keys?.codec) {
     for (const {patient, reason} of packfiles) {
       const why = `${reason}; no source has a sound copy; what of it can be saved is not known without the passphrase`
@@ -43,7 +46,7 @@ export async function planLosses({objects: lost, states}: Lost, context: PlanCon
 
   const contents = await StoreContents.open(new KlosetStore(overlay), {secret: keys.secret, signal})
   try {
-    await new LossFinder(contents, context).plan(packfiles, states)
+    await new LossFinder(contents, context).plan(packfiles, states, hasUntold)
   } finally {
     contents.close()
   }
@@ -60,7 +63,7 @@ class LossFinder {
     this.#context = context
   }
 
-  async plan(packfiles: readonly LostObject[], states: readonly LostState[]): Promise<void> {
+  async plan(packfiles: readonly LostObject[], states: readonly LostState[], hasUntold: boolean): Promise<void> {
     const {index} = this.#contents
     const gone = new Set(packfiles.map(({patient}) => patient.mac!))
     const known = blobsIn(gone, index.allLocations())
@@ -86,12 +89,14 @@ class LossFinder {
       }
     }
 
-    const costs = await this.#costs(states.length > 0)
+    const costs = await this.#costs(states.length > 0 || hasUntold)
     // Only a lost state knew what they hold.
     const untold = new Set(states.length === 0 ? [] : [...gone].filter((mac) => known.get(mac)!.length === 0))
     for (const mac of salvageable) untold.delete(mac)
     for (const one of packfiles) this.#tell(one, {costs, salvageable, untold})
-    this.#tellStates(states, untold.size === 0 ? costs.get(UNTOLD) : undefined)
+    const cost = untold.size === 0 ? costs.get(UNTOLD) : undefined
+    if (states.length > 0) this.#tellStates(states, cost)
+    else if (cost) this.#tellUntold(cost)
   }
 
   /** What the lost blobs cost, by the packfile that had them. @param isStateLost where some of them lay nobody tells */
@@ -178,6 +183,17 @@ class LossFinder {
       })
       cost = undefined
     }
+  }
+
+  /** No object is known to be lost, and still there are blobs that nobody has. */
+  #tellUntold({count, paths, snapshots}: Cost): void {
+    const more = count > paths.length ? `; ${count} paths in all` : ''
+    this.#context.book.lose({
+      paths,
+      reason: `snapshots need them, no state says where they are, and no source has such a state with its packfiles${more}`,
+      snapshots: [...snapshots],
+      tag: UNTOLD_TAG,
+    })
   }
 
   async #walk(snapshot: Mac, charge: (blob: BlobName, snapshot: Mac, path: string | undefined) => void): Promise<void> {

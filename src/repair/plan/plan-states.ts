@@ -20,6 +20,7 @@ import {readStateFacts} from '../state-facts.js'
 import {tagStateOf} from '../tag-state.js'
 import {draft} from './draft.js'
 import {diagnose} from './heal.js'
+import {NeededStates} from './needed-states.js'
 import {planObjects} from './plan-objects.js'
 
 /** A healed state may tell of further lost objects, among them states: so often is looked again. */
@@ -27,10 +28,14 @@ const MAX_ROUNDS = 8
 
 export interface StateOptions extends PlanContext {
   readonly clock: Clock
+  /** Every byte was read: then it is also looked whether all that snapshots refer to is there. */
+  readonly deep: boolean
 }
 
 /** What nothing brings back as it was. */
 export interface Lost {
+  /** Snapshots need blobs that no state places anywhere. */
+  readonly hasUntold: boolean
   /** Packfiles and CONFIG. */
   readonly objects: readonly LostObject[]
   /** States, also those that a new one is made for: it tells only of the packfiles that are left. */
@@ -55,10 +60,11 @@ export async function planStates(findings: readonly Finding[], first: Outcome, o
   let unknown = unknownIn(findings)
   if (!keys?.codec) {
     loseStates(lostStates.values(), 'and without the passphrase no new one can be made', options)
-    return {objects: lost, states: []}
+    return {hasUntold: false, objects: lost, states: []}
   }
 
   const seen = new Set([...first.healed.map(({tag}) => tag), ...first.lost.map(({patient}) => patient.tag)])
+  const needed = new NeededStates(options)
   let outcome = first
   for (let round = 0; round < MAX_ROUNDS; round++) {
     for (const {patient} of outcome.lost) if (patient.resource === 'state') overlay.hide(patient.tag)
@@ -68,7 +74,7 @@ export async function planStates(findings: readonly Finding[], first: Outcome, o
     if (!changesStates) {
       const {size} = unknown
       unknown = await fromSources(unknown, options)
-      if (unknown.size === size) break
+      if (unknown.size === size && !(options.deep && (await needed.bring()))) break
     }
 
     const again = await checkAgain(options)
@@ -85,7 +91,7 @@ export async function planStates(findings: readonly Finding[], first: Outcome, o
 
   const states = [...lostStates.values()]
   if (states.length > 0) for await (const mac of untagged(options)) unknown.add(mac)
-  return {objects: lost, states: await rebuild(states, unknown, options)}
+  return {hasUntold: needed.areMissing, objects: lost, states: await rebuild(states, unknown, options)}
 }
 
 /**

@@ -1,4 +1,5 @@
 import type {Finding} from '../../checker/findings.js'
+import type {CheckSummary} from '../../checker/summary.js'
 import type {Digest} from '../../registry/digest.js'
 import type {CallOptions, Repository} from '../../registry/interfaces.js'
 import type {Clock} from '../../util/clock.js'
@@ -116,7 +117,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   if (!deep) book.note('Only presence and sizes were looked at: damage inside objects was not.')
   const {others, removals} = sortRemovals(findings)
   const outcome = await planObjects(others, context)
-  const lost = await planStates(others, outcome, {...context, clock})
+  const lost = await planStates(others, outcome, {...context, clock, deep: readEverything(check.summary)})
   await planLosses(lost, context)
   await planLocks(others, {...context, clock})
   const states = await planRemovals(removals, context)
@@ -132,6 +133,10 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     store: repository.location,
     unfixable: book.unfixable,
   }
+}
+
+function readEverything({complete, deep}: CheckSummary): boolean {
+  return complete && deep
 }
 
 /** There is no object left to begin with: a store that is gone altogether is not repaired but copied back. */

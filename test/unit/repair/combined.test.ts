@@ -41,6 +41,13 @@ async function lostInBoth(rig: RepairRig): Promise<readonly string[]> {
   return [...planned]
 }
 
+/** The first backup is gone without a trace: the second one shares nearly all of its files. */
+function withoutFirst(): RepairRig {
+  const rig = new RepairRig('plaintext')
+  for (const tag of [FIRST.state, ...FIRST.packfiles]) lose(rig, tag)
+  return rig
+}
+
 describe('repair of a state and its packfiles together', function () {
   this.timeout(180_000)
 
@@ -76,6 +83,43 @@ describe('repair of a state and its packfiles together', function () {
       await rig.apply()
       expect((await rig.verify()).findings.filter(({severity}) => severity === 'error')).to.deep.equal([])
     }
+  })
+
+  it('brings back a state and its packfiles that left no trace, from a mirror, when a snapshot needs them', async () => {
+    const rig = withoutFirst()
+    expect((await rig.check()).findings.filter(({severity}) => severity === 'error')).to.deep.equal([])
+    const plan = await rig.plan([rig.mirror])
+    expect(plan.unfixable).to.deep.equal([])
+    expect(plan.steps.map((step) => step.tag)).to.deep.equal([...FIRST.packfiles, FIRST.state])
+    await rig.apply()
+    expect((await rig.verify()).findings.filter(({severity}) => severity === 'error')).to.deep.equal([])
+  })
+
+  it('says what such a loss costs when nobody has it, or only the state', async () => {
+    const rig = withoutFirst()
+    for (const sources of [[], [new RepairRig('encrypted').mirror], [withoutFirst().location]]) {
+      const plan = await rig.plan(sources)
+      expect(plan.steps).to.deep.equal([])
+      const [lost, ...more] = plan.unfixable
+      expect(more).to.deep.equal([])
+      expect(lost!.snapshots).to.deep.equal([SECOND.state.slice(6)])
+      expect(lost!.paths.map(({path}) => path)).to.include('/tmp/fx/src/dir/text03.txt')
+    }
+
+    const mirror = new RepairRig('plaintext')
+    for (const tag of FIRST.packfiles) lose(mirror, tag)
+    const plan = await rig.plan([mirror.location])
+    expect(plan.steps).to.deep.equal([])
+    expect(plan.unfixable).to.have.length(1)
+    // Presence alone does not show it.
+    expect((await rig.plan([], {deep: false})).unfixable).to.deep.equal([])
+    expect(await lostInBoth(rig)).to.have.length(1)
+  })
+
+  it('leaves a state of a mirror alone that no snapshot needs', async () => {
+    const rig = new RepairRig('plaintext')
+    for (const tag of [SECOND.state, ...SECOND.packfiles]) lose(rig, tag)
+    expect((await rig.plan([rig.mirror])).steps).to.deep.equal([])
   })
 
   it('looks again for what the state of a mirror tells of', async () => {
