@@ -1,6 +1,5 @@
 export {type ApplyResult, type StepResult} from './apply/apply.js'
 export {type UndoneStep, type UndoResult} from './apply/undo.js'
-export {isOfPart} from './plan/book.js'
 export {decodePlan, encodePlan, idOf, readPlan, type SealedPlan} from './plan/plan-file.js'
 export {type PlanOptions, type PlanProgress, planRepair} from './plan/planner.js'
 export {

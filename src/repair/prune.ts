@@ -84,6 +84,7 @@ class PrunePlanner {
   readonly #kept: string[] = []
   readonly #locks: LockReader
   readonly #manifests: Digest[] = []
+  #notChecked: readonly string[] = []
   /** The earlier one of the clocks: by it everything is younger. */
   readonly #now: number
   readonly #repository: Repository
@@ -113,8 +114,12 @@ class PrunePlanner {
     this.#explain()
     const {notes, relies, sources, unfixable} = this.#book
     const plan: RepairPlan = {
+      // On anything less nothing is pruned.
+      complete: true,
       created: new Date(this.#now).toISOString(),
+      notChecked: this.#notChecked,
       notes: [...notes, ...this.#kept],
+      partial: false,
       relies,
       schema: PLAN_SCHEMA,
       sources,
@@ -133,6 +138,7 @@ class PrunePlanner {
 
   refuseOnDoubt(notChecked: readonly string[]): void {
     const {location} = this.#repository
+    this.#notChecked = notChecked
     if (this.#gaps.length > 0) {
       throw new KlosetOciError('PARTIAL', `${location}: not everything could be looked at: nothing is pruned`, {
         facts: {first: this.#gaps[0]!.message, gaps: this.#gaps.length},

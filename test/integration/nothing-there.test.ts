@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {existsSync, mkdirSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {CONFIG_DESCRIPTOR} from '../../src/kloset/object-manifest.js'
@@ -143,10 +143,20 @@ describe('where there is nothing, or not all of it', function () {
     rig.forgetTag(rig.tagsOf('packfiles')[0]!)
     const blind = await cli(['repair', 'plan', rig.location, '--from', rig.mirror, '-o', rig.planPath])
     expect(blind.stdout).to.contain('nothing to repair in what could be looked at')
+    expect(blind.stdout).to.contain('what can be seen from outside: plan again with the passphrase')
+    expect(blind.status, 'as gc-check and verify, which see as little').to.equal(0)
+    const file = JSON.parse(readFileSync(rig.planPath, 'utf8')) as Record<string, unknown>
+    expect(file).to.include({complete: true, partial: true})
+    expect(file['notChecked']).to.match(/what states refer to: .*passphrase was not given/)
     expect(blind.stdout).to.match(/1 object lies in the store without a tag: .*passphrase/)
     const env = {KLOSET_OCI_PASSPHRASE: GOLDEN_PASSPHRASE}
     const seen = await cli(['repair', 'plan', rig.location, '-o', rig.planPath], {env})
     expect(seen.stdout).to.contain('1 step:').and.to.not.contain('what could be looked at')
     expect(seen.status).to.equal(0)
+    expect(JSON.parse(readFileSync(rig.planPath, 'utf8'))).to.deep.include({
+      complete: true,
+      notChecked: [],
+      partial: false,
+    })
   })
 })

@@ -19,7 +19,6 @@ import {EXIT} from '../../exit-codes.js'
 import {
   encodePlan,
   idOf,
-  isOfPart,
   journalPathOf,
   openSource,
   type PlanProgress,
@@ -107,7 +106,7 @@ says. The status is 65 when something stays lost whatever is done.`,
       await file.write(encodePlan(plan))
       await file.commit()
       if (plan.unfixable.length > 0) this.exitWith(EXIT.damage)
-      else if (plan.notes.some((note) => note.startsWith('Not seen'))) this.exitWith(EXIT.unavailable)
+      else if (!plan.complete) this.exitWith(EXIT.unavailable)
       this.print(...planLines(plan), ...summaryOf(plan, flags))
       return {id: idOf(plan), output: flags.output, plan}
     } catch (error) {
@@ -146,13 +145,12 @@ function summaryOf(
   plan: RepairPlan,
   {from, output}: {readonly from: readonly string[]; readonly output: string},
 ): string[] {
-  const {steps, unfixable} = plan
-  if (steps.length === 0 && unfixable.length === 0) {
-    return [`nothing to repair${isOfPart(plan) ? ' in what could be looked at' : ''} (${output})`]
-  }
+  const {partial, steps, unfixable} = plan
+  const part = partial ? ' in what could be looked at' : ''
+  if (steps.length === 0 && unfixable.length === 0) return [`nothing to repair${part} (${output})`]
 
   const isLost = lostIn(plan).length > 0
-  const summary = `${plural(steps.length, 'step')}${isLost ? `, ${lostText(plan)}` : ''}`
+  const summary = `${plural(steps.length, 'step')}${part}${isLost ? `, ${lostText(plan)}` : ''}`
   const apply = `read ${output}, then ${shellCommand('kloset-oci', 'repair', 'apply', output)}`
   const next = `${summary}: ${steps.length > 0 ? apply : 'there is nothing to apply'}`
   if (!isLost) return [next]

@@ -2,7 +2,7 @@ import type {Finding, FindingKind} from '../../checker/findings.js'
 import type {Repository} from '../../registry/interfaces.js'
 import type {Source} from '../sources/source.js'
 import type {StepDraft} from './draft.js'
-import type {RepairPlan, RepairStep, TagState, Unfixable} from './types.js'
+import type {PlanCoverage, RepairPlan, RepairStep, TagState, Unfixable} from './types.js'
 
 import {SEVERITIES} from '../../checker/findings.js'
 import {CONFIG_TAG} from '../../kloset/resource.js'
@@ -14,19 +14,11 @@ const ALSO: ReadonlySet<FindingKind> = new Set(['lock-stale', 'packfile-unknown'
 /** Kinds that say that not everything was seen. */
 const GAPS: ReadonlySet<FindingKind> = new Set(['list-incomplete', 'unreachable'])
 
-const NOT_SEEN = 'Not seen'
-const NOT_LOOKED_AT = 'Not looked at'
-
-/** Whether a plan says that it was made without all of what a repair goes by: tags, and what states refer to. */
-export function isOfPart({notes}: Pick<RepairPlan, 'notes'>): boolean {
-  return notes.some(
-    (note) => note.startsWith(NOT_SEEN) || (note.startsWith(NOT_LOOKED_AT) && note.includes('what states refer to')),
-  )
-}
-
 /** What a plan is made of, while it is made. */
 export class PlanBook {
   readonly #drafts: StepDraft[] = []
+  #isComplete = true
+  #notChecked: readonly string[] = []
   readonly #notes: string[] = []
   readonly #relies = new Map<string, TagState>()
   readonly #sources: readonly Source[]
@@ -66,6 +58,12 @@ export class PlanBook {
     this.#drafts.push(...drafts)
   }
 
+  /** How far it was looked. @param isReadable whether it is known what states refer to */
+  coverage({isReadable}: {readonly isReadable: boolean}): PlanCoverage {
+    const complete = this.#isComplete
+    return {complete, notChecked: this.#notChecked, partial: !complete || !isReadable}
+  }
+
   lose(...unfixable: readonly Unfixable[]): void {
     this.#unfixable.push(...unfixable)
   }
@@ -76,7 +74,13 @@ export class PlanBook {
 
   /** Tells what was not checked, in the words of the check. */
   noteNotChecked(notChecked: readonly string[]): void {
-    this.note(...notChecked.map((what) => `${NOT_LOOKED_AT}: ${what}.`))
+    this.#notChecked = notChecked
+    for (const what of notChecked) {
+      const more = what.includes('passphrase')
+        ? ' So the plan knows only what can be seen from outside: plan again with the passphrase (--passphrase-file, PLAKAR_PASSPHRASE).'
+        : ''
+      this.note(`Not looked at: ${what}.${more}`)
+    }
   }
 
   /** Tells of objects without a tag. @param isReadable whether states tell which of them are needed */
@@ -111,7 +115,8 @@ export class PlanBook {
   take(finding: Finding): boolean {
     const {kind, message} = finding
     if (GAPS.has(kind)) {
-      this.note(`${NOT_SEEN}, so not planned for: ${message}. Run it again when it can be.`)
+      this.#isComplete = false
+      this.note(`Not seen, so not planned for: ${message}. Run it again when it can be.`)
       return false
     }
 

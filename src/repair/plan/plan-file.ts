@@ -14,6 +14,7 @@ import {
   type LostPath,
   type Origin,
   PLAN_SCHEMA,
+  type PlanCoverage,
   PROOFS,
   type RepairAction,
   type RepairPlan,
@@ -26,6 +27,8 @@ import {
 /** A plan has about a kilobyte a step: more than this is none. */
 const MAX_PLAN_BYTES = 256 * 1024 * 1024
 const MAX_ITEMS = 1_000_000
+
+const LEFT_OUT = 'Not looked at: '
 
 /** A plan and what tells it from every other: the SHA-256 of its content. */
 export interface SealedPlan {
@@ -131,9 +134,11 @@ class Decoder {
       kind: this.#oneOf(source['kind'], SOURCE_KINDS, 'sources: kind'),
       location: this.#text(source['location'], 'sources: location'),
     }))
+    const said = this.#texts(notes, 'notes')
     const plan = {
+      ...this.#coverage(json, said),
       created: this.#time(created),
-      notes: this.#texts(notes, 'notes'),
+      notes: said,
       relies: this.#relies(relies),
       schema: PLAN_SCHEMA,
       sources: sourceList,
@@ -202,6 +207,20 @@ class Decoder {
     const nanos = this.#text(when, 'coloured: when')
     if (!/^-?\d{1,18}$/.test(nanos)) throw this.#wrong('coloured: no time')
     return {mac: this.#mac(mac, 'coloured: mac'), type, when: nanos}
+  }
+
+  /** Plans that were written before these were members say it in their notes. */
+  #coverage({complete, notChecked, partial}: JsonObject, notes: readonly string[]): PlanCoverage {
+    if (complete === undefined && notChecked === undefined && partial === undefined) {
+      const left = notes.filter((note) => note.startsWith(LEFT_OUT)).map((note) => note.slice(LEFT_OUT.length, -1))
+      const isComplete = !notes.some((note) => note.startsWith('Not seen'))
+      const isRead = !left.some((note) => note.includes('what states refer to'))
+      return {complete: isComplete, notChecked: left, partial: !isComplete || !isRead}
+    }
+
+    if (typeof complete !== 'boolean' || typeof partial !== 'boolean')
+      throw this.#wrong('complete or partial is missing')
+    return {complete, notChecked: this.#texts(notChecked, 'notChecked'), partial}
   }
 
   #digest(value: unknown, name: string): Digest {

@@ -113,7 +113,8 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   }
 
   book.noteNotChecked(check.summary.notChecked)
-  book.noteUntagged({isReadable: keys?.codec !== undefined})
+  const isReadable = keys?.codec !== undefined
+  book.noteUntagged({isReadable})
   if (!deep) book.note('Only presence and sizes were looked at: damage inside objects was not.')
   const {others, removals} = sortRemovals(findings)
   const outcome = await planObjects(others, context)
@@ -123,6 +124,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
   const states = await planRemovals(removals, context)
   const steps = book.steps()
   return {
+    ...book.coverage({isReadable}),
     created: new Date(context.now).toISOString(),
     notes: book.notes,
     relies: book.relies,

@@ -97,8 +97,18 @@ export interface LostPath {
 /** What a tag led to: a manifest's digest, nothing, or something that could not be read. */
 export type TagState = 'absent' | 'unreadable' | Digest
 
+/** How far it was looked before a plan was made. */
+export interface PlanCoverage {
+  /** False when something could not be looked at, and may be when it is tried again. */
+  readonly complete: boolean
+  /** What was not checked, and why, in plain sentences. */
+  readonly notChecked: readonly string[]
+  /** Made without all of what a repair goes by: some of the tags, or what states refer to. */
+  readonly partial: boolean
+}
+
 /** A plan file, decoded and checked. */
-export interface RepairPlan {
+export interface RepairPlan extends PlanCoverage {
   /** RFC 3339; new manifests carry this time, so that writing one again writes the same. */
   readonly created: string
   /** What else the plan's reader should know. */

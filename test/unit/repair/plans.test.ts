@@ -41,6 +41,28 @@ describe('repair plans', function () {
     expect(rig.quarantineExists()).to.equal(false)
   })
 
+  it('are read though they were written before they said how far it was looked, but in their notes', async () => {
+    const {plan} = await damagedRig()
+    const {complete, notChecked, partial, ...old} = plan
+    expect([complete, notChecked, partial]).to.deep.equal([true, [], false])
+    const inside =
+      'MACs, the age of locks and what states refer to: the store is encrypted and its passphrase was not given'
+    const storage = 'untagged manifests and unreferenced blobs: a registry does not list them'
+    const cases: [string[], {complete: boolean; notChecked: string[]; partial: boolean}][] = [
+      [[], {complete: true, notChecked: [], partial: false}],
+      [[`Not looked at: ${storage}.`], {complete: true, notChecked: [storage], partial: false}],
+      [[`Not looked at: ${inside}.`], {complete: true, notChecked: [inside], partial: true}],
+      [
+        ['Not seen, so not planned for: state-x: no answer. Run it again when it can be.'],
+        {complete: false, notChecked: [], partial: true},
+      ],
+    ]
+    for (const [notes, coverage] of cases) {
+      const bytes = encodePlan({...old, notes} as unknown as RepairPlan)
+      expect(decodePlan(bytes, 'plan').plan).to.deep.include(coverage)
+    }
+  })
+
   it('are refused when they say what no plan says, whatever their sum', async () => {
     const {plan, tag} = await damagedRig()
     const [step] = plan.steps
@@ -53,6 +75,8 @@ describe('repair plans', function () {
       {...plan, relies: {...plan.relies, [tag]: undefined}},
       {...plan, relies: {...plan.relies, latest: 'absent'}},
       {...plan, sources: []},
+      {...plan, partial: undefined},
+      {...plan, notChecked: 'nothing'},
       {...plan, created: 'yesterday'},
     ]
     for (const changed of hostile) {
