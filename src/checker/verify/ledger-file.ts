@@ -16,12 +16,12 @@ const NEWLINE = 0x0a
  * that one that was cut short (by a full disk, by a crash) spoils no other.
  */
 export class AppendedFile implements LedgerFile {
+  readonly name: string
   readonly #handle: FileHandle
-  readonly #path: string
 
   private constructor(path: string, handle: FileHandle) {
     this.#handle = handle
-    this.#path = path
+    this.name = path
   }
 
   /** @param options `create` makes the file when it is not there @throws LocalIoError */
@@ -33,11 +33,11 @@ export class AppendedFile implements LedgerFile {
   async append(lines: readonly string[]): Promise<void> {
     if (lines.length === 0) return
     const bytes = Buffer.from(`\n${lines.join('\n')}\n`)
-    await fileOperation('write', this.#path, async () => {
+    await fileOperation('write', this.name, async () => {
       const {bytesWritten} = await this.#handle.write(bytes)
       if (bytesWritten !== bytes.length) {
-        throw new LocalIoError(`cannot write ${this.#path}: only ${bytesWritten} of ${bytes.length} bytes went in`, {
-          facts: {path: this.#path},
+        throw new LocalIoError(`cannot write ${this.name}: only ${bytesWritten} of ${bytes.length} bytes went in`, {
+          facts: {path: this.name},
           suggestions: ['Free space on that file system, then run it again: what was written before counts.'],
         })
       }
@@ -55,7 +55,7 @@ export class AppendedFile implements LedgerFile {
     let rest = Buffer.alloc(0)
     let isTooLong = false
     for (let position = 0; ;) {
-      const {bytesRead} = await fileOperation('read', this.#path, async () =>
+      const {bytesRead} = await fileOperation('read', this.name, async () =>
         this.#handle.read(chunk, 0, READ_BYTES, position),
       )
       if (bytesRead === 0) break

@@ -3,12 +3,13 @@ import type {Digest} from '../../registry/digest.js'
 import {InvalidArgumentError} from '../../errors.js'
 import {isDigest} from '../../registry/digest.js'
 import {isCount, isObject, isString, isStringArray} from '../../util/json.js'
+import {OwnLines} from '../../util/own-lines.js'
 import {covers, isTier, type Tier, TIERS} from './tier.js'
 
 /** What stands in a ledger's first line. */
 export const LEDGER_FORMAT = 'kloset-oci/ledger/v1'
 
-/** How the first line begins: what is left of one that a crash cut off shows it. */
+/** How the first line begins. */
 const BEGINNING = `{"format":"${LEDGER_FORMAT}"`
 
 /** One look at one object, as it stands in a line of a ledger. */
@@ -53,6 +54,8 @@ export interface LedgerFile {
   close(): Promise<void>
   /** Every line, without its end; for one that is too long for a record comes something that is none. */
   lines(): AsyncIterable<string>
+  /** How a person knows it: its path. */
+  readonly name: string
 }
 
 /**
@@ -63,10 +66,9 @@ export class Ledger {
   /** Lines that were passed over. */
   ignored = 0
   readonly #file: LedgerFile
-  /** Whether any line was ours. */
-  #isOurs = false
   #newest = 0
   readonly #objects = new Map<string, ObjectRecord>()
+  readonly #own = new OwnLines(BEGINNING)
   #store: string | undefined
 
   private constructor(file: LedgerFile) {
@@ -78,10 +80,8 @@ export class Ledger {
     const ledger = new Ledger(file)
     try {
       for await (const line of file.lines()) ledger.#read(line)
-      if (ledger.ignored === 0 || ledger.#isOurs) return ledger
-      throw new InvalidArgumentError('the file is there and is no ledger of verifications', {
-        suggestions: ['Name another one: a new ledger is begun where there is none. Nothing was written to this one.'],
-      })
+      if (ledger.ignored > 0) ledger.#own.require(file.name, 'ledger of verifications')
+      return ledger
     } catch (error) {
       await file.close()
       throw error
@@ -168,7 +168,7 @@ export class Ledger {
       json = JSON.parse(line)
     } catch {
       this.ignored += 1
-      this.#isOurs ||= line.startsWith(BEGINNING) || BEGINNING.startsWith(line)
+      this.#own.unreadable(line)
       return
     }
 
@@ -177,7 +177,7 @@ export class Ledger {
         throw new InvalidArgumentError(`not a ledger of this version: ${String(json['format']).slice(0, 80)}`)
       }
 
-      this.#isOurs = true
+      this.#own.found()
       const {store} = json
       if (!isString(store)) return
       if (this.#store !== undefined && this.#store !== store) {
@@ -190,7 +190,7 @@ export class Ledger {
 
     const record = recordOf(json)
     if (record) {
-      this.#isOurs = true
+      this.#own.found()
       this.#take(record)
     } else this.ignored += 1
   }

@@ -10,12 +10,13 @@ import {meaningOf, type Resource} from '../../kloset/resource.js'
 import {lockFile} from '../../util/file-lock.js'
 import {fileOperation} from '../../util/fs-error.js'
 import {isCount, isObject, isString, type JsonObject} from '../../util/json.js'
+import {OwnLines} from '../../util/own-lines.js'
 import {MacSet} from '../mac-set.js'
 
 /** Lines are gathered up to this before they are written. */
 const BUFFERED_CHARACTERS = 64 * 1024
 
-/** How every line begins: what is left of a first one that a crash cut off shows it. */
+/** How every line begins. */
 const BEGINNING = '{"time":"'
 
 /** How a run ended. */
@@ -49,8 +50,7 @@ export class MirrorLedger {
   skipped = 0
   readonly #clock: Clock
   #handle: FileHandle | undefined
-  /** Whether any line was ours. */
-  #isOurs = false
+  readonly #own = new OwnLines(BEGINNING)
   #pair: MirrorPair | undefined
   readonly #path: string
   #pending = ''
@@ -149,12 +149,7 @@ export class MirrorLedger {
     if (size === 0) return
     const lines = createInterface({crlfDelay: Infinity, input: createReadStream(this.#path)})
     for await (const line of lines) if (line !== '') this.#take(line)
-    if (!this.#isOurs) {
-      throw new InvalidArgumentError(`${this.#path}: is there and is no ledger of a mirror`, {
-        suggestions: ['Name another file: a new ledger is begun where there is none. Nothing was written to this one.'],
-      })
-    }
-
+    this.#own.require(this.#path, 'ledger of a mirror')
     // A line that a crash cut off must not swallow the next one.
     if (!(await endsWithNewline(this.#path, size))) this.#pending = '\n'
   }
@@ -169,7 +164,7 @@ export class MirrorLedger {
       value = JSON.parse(line)
     } catch {
       this.skipped += 1
-      this.#isOurs ||= line.startsWith(BEGINNING) || BEGINNING.startsWith(line)
+      this.#own.unreadable(line)
       return
     }
 
@@ -178,7 +173,7 @@ export class MirrorLedger {
 
   #takeEvent(value: JsonObject): void {
     const {complete, event, exitCode, from, settled, status, storeId, tag, time, to} = value
-    this.#isOurs ||= isString(time) && isString(event)
+    if (isString(time) && isString(event)) this.#own.found()
     if (event === 'begin' && isString(from) && isString(to) && isString(storeId)) {
       this.#pair = {from, storeId, to}
       this.runs += 1

@@ -223,6 +223,7 @@ describe('the ledger of verify', () => {
       },
       async close() {},
       async *lines() {},
+      name: 'ledger',
     }
     const {repository} = await Replaceable.golden('plaintext')
     const error = await failureOf(collectVerify(repository, {ledger: await Ledger.open(full)}))
