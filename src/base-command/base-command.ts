@@ -43,6 +43,8 @@ export abstract class BaseCommand extends Command {
 
   #exitCode: number = EXIT.done
   readonly #interruption = new Interruption()
+  /** Why a file beside the result could not be written. */
+  #late: Error | undefined
   #progress: Progress | undefined
   #stream: JsonStream | undefined
 
@@ -57,12 +59,24 @@ export abstract class BaseCommand extends Command {
   }
 
   /**
+   * Writes a file beside the result (metrics, a shard's result). A failure of it does not take the result of long work
+   * away: it is told after that (`endJson`, `tellLate`).
+   */
+  protected async beside(write: () => Promise<void>): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      this.#late ??= error instanceof Error ? error : new Error(String(error))
+    }
+  }
+
+  /**
    * Sets both exit statuses that the framework knows. Under `--json` the error is printed here and ends here,
    * else it goes on to `main`, which prints it for people.
    */
   protected override async catch(thrown: Error): Promise<void> {
     this.#progress?.stop()
-    const failure = this.#failureOf(thrown)
+    const failure = thrown === this.#late ? this.#lateFailure(thrown) : this.#failureOf(thrown)
     process.exitCode = failure.exitCode
     if (!this.jsonEnabled() || failure.quiet) throw rememberFailure(thrown, failure)
     if (this.#stream) await this.#stream.end({error: failure.error, exitCode: failure.exitCode})
@@ -72,7 +86,9 @@ export abstract class BaseCommand extends Command {
 
   /** Ends the document that `streamJson` began. */
   protected async endJson(tail: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.#stream?.end({...tail, exitCode: this.#exitCode})
+    const late = this.#late && this.#lateFailure(this.#late)
+    if (late) this.exitWith(late.exitCode)
+    await this.#stream?.end({...tail, ...(late && {error: late.error}), exitCode: this.#exitCode})
   }
 
   /** The result is sound, and it is bad news: sets the status that the process ends with. */
@@ -119,6 +135,11 @@ export abstract class BaseCommand extends Command {
     return this.#stream
   }
 
+  /** To be called when the result has been told. @throws what `beside` could not do, for people; `--json` has it already */
+  protected tellLate(): void {
+    if (this.#late && !this.jsonEnabled()) throw this.#late
+  }
+
   override toErrorJson(thrown: unknown): {error: Failure['error']; exitCode: number; schema: string} {
     const {error, exitCode} = this.#failureOf(thrown)
     const rest = {error, exitCode}
@@ -133,5 +154,11 @@ export abstract class BaseCommand extends Command {
     // Whatever broke when the work was told to stop, it broke because of that.
     const cause = this.signal.aborted ? this.signal.reason : thrown
     return failureOf(cause, `${this.config.bin} ${(this.id ?? '').replaceAll(':', ' ')} --help`)
+  }
+
+  /** What the result says counts for more than that a file beside it is missing. */
+  #lateFailure(late: Error): Failure {
+    const failure = this.#failureOf(late)
+    return {...failure, exitCode: this.#exitCode === EXIT.done ? failure.exitCode : this.#exitCode}
   }
 }

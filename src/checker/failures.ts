@@ -3,7 +3,7 @@ import type {Finding, FindingDetails, FindingKind} from './findings.js'
 import {hasCode, KlosetOciError, messageOf} from '../errors.js'
 import {SEVERITIES} from './findings.js'
 
-/** Makes a finding of a kind, with the severity that the kind has. Its next step is added where it is counted (`Tally`). */
+/** Makes a finding of a kind, with the severity that the kind has. Where it has no next step `Tally` adds that of the kind. */
 export function finding(kind: FindingKind, message: string, details: FindingDetails = {}): Finding {
   return {...details, kind, message, severity: SEVERITIES[kind]}
 }
@@ -29,7 +29,8 @@ export class Failures {
     if (!(error instanceof KlosetOciError) || !UNKNOWN_OUTCOME.has(error.code)) throw error
     this.#inARow += 1
     if (this.#inARow >= MAX_FAILURES_IN_A_ROW) throw error
-    return finding('unreachable', `${what}: ${messageOf(error)}`, {...factsOf(error), ...details})
+    const [nextStep] = error.suggestions
+    return finding('unreachable', `${what}: ${messageOf(error)}`, {...factsOf(error), ...details, nextStep})
   }
 
   /** A call that was answered, whatever the answer. */

@@ -132,7 +132,7 @@ export interface DamagedPaths {
   readonly hidden?: readonly string[]
 }
 
-export type FindingDetails = Omit<Finding, 'kind' | 'message' | 'nextStep' | 'severity'>
+export type FindingDetails = Omit<Finding, 'kind' | 'message' | 'severity'>
 
 /** Kinds that mean that bytes are lost or wrong. `unreachable` is none of them. */
 export function isDamage({kind, severity}: Finding): boolean {

@@ -31,6 +31,9 @@ export interface CheckSummary {
   readonly verdict: Verdict
 }
 
+/** So many different next steps are told that are not those of a kind. */
+const MAX_OWN_STEPS = 3
+
 /** Counts findings and objects as they come, and says what each finding asks for. */
 export class Tally {
   readonly bytes: Record<ResourceName, number> = {config: 0, lock: 0, packfile: 0, state: 0}
@@ -41,6 +44,8 @@ export class Tally {
   #gap = false
   readonly #isFolder: boolean
   readonly #kinds = new Map<FindingKind, number>()
+  /** What findings ask for that others of their kind do not. */
+  readonly #ownSteps = new Set<string>()
   readonly #severities: Record<Severity, number> = {error: 0, info: 0, warning: 0}
 
   /** @param location of the store: next steps speak of what it is */
@@ -58,7 +63,9 @@ export class Tally {
     this.#kinds.set(found.kind, (this.#kinds.get(found.kind) ?? 0) + 1)
     this.#damage ||= isDamage(found)
     this.#gap ||= isGap(found)
-    return {...found, nextStep: firstStep(found.kind, {isFolder: this.#isFolder})}
+    const {nextStep} = found
+    if (nextStep !== undefined && this.#ownSteps.size < MAX_OWN_STEPS) this.#ownSteps.add(nextStep)
+    return {...found, nextStep: nextStep ?? firstStep(found.kind, {isFolder: this.#isFolder})}
   }
 
   summary(deep: boolean): CheckSummary {
@@ -69,7 +76,7 @@ export class Tally {
       deep,
       findings: {...this.#severities},
       kinds: Object.fromEntries(this.#kinds),
-      nextSteps: nextSteps(this.#kinds.keys(), {deep, isFolder: this.#isFolder}),
+      nextSteps: [...this.#ownSteps, ...nextSteps(this.#kinds.keys(), {deep, isFolder: this.#isFolder})],
       notChecked: [...this.notChecked],
       objects: {...this.objects},
       verdict: this.#verdict(),

@@ -92,6 +92,16 @@ export class AtomicFile {
   }
 }
 
+/**
+ * Looks before long work whether a file could be written after it.
+ * @throws InvalidArgumentError | LocalIoError as writing it would
+ */
+export async function refuseUnwritable(path: string | undefined): Promise<void> {
+  if (path === undefined) return
+  const file = await AtomicFile.create(path)
+  await file.discard()
+}
+
 /** Writes a file at once: it appears whole or not at all. */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const file = await AtomicFile.create(path)

@@ -27,11 +27,11 @@ export function verifyLines(summary: VerifySummary): string[] {
   return [...table(rows), ...(steps.length > 0 ? ['', 'next steps', ...steps] : [])]
 }
 
-function snapshotRows({snapshots, tier}: VerifySummary): string[][] {
+function snapshotRows({complete, left, snapshots, tier}: VerifySummary): string[][] {
   if (!snapshots) return []
   const {damaged, total} = snapshots
-  // Without a look at the blobs it is no news that none is damaged.
-  if (damaged.length === 0 && tier !== 'data') return []
+  // That none is damaged is said only when all of the blobs were looked at.
+  if (damaged.length === 0 && (tier !== 'data' || !complete || left > 0)) return []
   const rows = damaged.map((id) => ['', id])
   return [['snapshots', `${humanCount(damaged.length)} of ${humanCount(total)} damaged`], ...rows]
 }

@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core'
 
 import {storeArg, StoreCommand} from '../base-command/store-command.js'
 import {type CheckProgress, type CheckSummary, exitCodeOf, type Finding, gcCheck} from '../checker/index.js'
+import {refuseUnwritable} from '../cli/atomic-file.js'
 import {checkMetrics} from '../cli/check-metrics.js'
 import {describe} from '../cli/describe.js'
 import {FindingPrinter, summaryLines} from '../cli/findings.js'
@@ -61,6 +62,7 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
     const {args, flags} = await this.parse(GcCheck)
     const {concurrency, deep, metrics, references} = flags
     if (!deep && !references) keepYoungGenerationSmall()
+    await refuseUnwritable(metrics)
     const started = systemClock.now()
     return this.withRepository(args.store, flags, async (repository) => {
       const progress = await this.startProgress(flags)
@@ -78,12 +80,13 @@ destructive first. No passphrase is needed; with it, MACs, locks and states of a
       this.exitWith(exitCode)
       if (metrics !== undefined) {
         const run = {exitCode, finished: systemClock.now(), started, store: repository.location}
-        await writeMetrics(metrics, checkMetrics(summary, run))
+        await this.beside(async () => writeMetrics(metrics, checkMetrics(summary, run)))
       }
 
       const {findings: severities, ...rest} = summary
       if (json) await this.endJson({...rest, severities})
       else this.print(...(printer.hasPrinted ? [''] : []), ...summaryLines(summary))
+      this.tellLate()
       return summary
     })
   }

@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core'
 
 import {storeArg} from '../base-command/store-command.js'
 import {TwoStoresCommand} from '../base-command/two-stores-command.js'
+import {refuseUnwritable} from '../cli/atomic-file.js'
 import {copyProgressText} from '../cli/copies.js'
 import {copyFlags, copyOptionsOf} from '../cli/copy-flags.js'
 import {describe} from '../cli/describe.js'
@@ -62,6 +63,7 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
   async run(): Promise<MirrorSummary> {
     const {args, flags} = await this.parse(Mirror)
     const {durable, ledger: path, metrics} = flags
+    await refuseUnwritable(metrics)
     const started = systemClock.now()
     return this.withBoth(args, flags, {create: true, durable}, async (from, to) => {
       if (!to) throw new NotFoundError(`${args.to}: no image layout there`)
@@ -84,7 +86,11 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
         const {summary} = mirror
         this.exitWith(summary.exitCode)
         const run = {finished: systemClock.now(), lastComplete: ledger.lastComplete, started}
-        if (metrics !== undefined) await writeMetrics(metrics, mirrorMetrics(summary, from.location, to.location, run))
+        if (metrics !== undefined) {
+          const told = mirrorMetrics(summary, from.location, to.location, run)
+          await this.beside(async () => writeMetrics(metrics, told))
+        }
+
         if (json) await this.endJson({...summary})
         else this.print(...mirrorSummaryLines(summary))
         if (summary.gone.unexplained > 0) {
@@ -97,6 +103,7 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
           this.note('when it was meant to be, run it again with --accept-gone')
         }
 
+        this.tellLate()
         return summary
       } finally {
         await ledger.close()

@@ -1,5 +1,6 @@
 import {storeArg, StoreCommand} from '../../base-command/store-command.js'
 import {exitCodeOf, type Finding, verify, type VerifyProgress, type VerifySummary} from '../../checker/index.js'
+import {refuseUnwritable} from '../../cli/atomic-file.js'
 import {describe} from '../../cli/describe.js'
 import {FindingPrinter} from '../../cli/findings.js'
 import {humanCount, humanSize} from '../../cli/format.js'
@@ -68,6 +69,7 @@ an encrypted store whose passphrase is not given; which one it was is always sai
       throw new InvalidArgumentError('--metrics tells what a ledger says: give --resume as well')
     }
 
+    for (const path of [metrics, result]) await refuseUnwritable(path)
     const selection = await selectionOf(flags, {now: Date.now(), signal: this.signal})
     const maxAge = flags['max-age'] === undefined ? undefined : parseDuration(flags['max-age'], '--max-age')
     return this.withRepository(args.store, flags, async (repository) => {
@@ -98,16 +100,19 @@ an encrypted store whose passphrase is not given; which one it was is always sai
         if (result !== undefined) {
           const shard = selection.shard ?? {count: 1, index: 1}
           const when = {finished: Date.now(), started}
-          await writeResult(result, summary, {...when, findings: kept, shard, store: repository.location})
+          const about = {...when, findings: kept, shard, store: repository.location}
+          await this.beside(async () => writeResult(result, summary, about))
         }
 
         if (metrics !== undefined && ledger) {
-          await writeMetrics(metrics, ledgerMetrics(ledger, {now: Date.now(), store: repository.location}))
+          const told = ledgerMetrics(ledger, {now: Date.now(), store: repository.location})
+          await this.beside(async () => writeMetrics(metrics, told))
         }
 
         const {findings: severities, ...rest} = summary
         if (this.jsonEnabled()) await this.endJson({...rest, severities})
         else this.print(...(kept.length > 0 ? [''] : []), ...verifyLines(summary))
+        this.tellLate()
         return summary
       } finally {
         await ledger?.close()

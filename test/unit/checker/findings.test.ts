@@ -1,10 +1,11 @@
 import {expect} from 'chai'
 import {readFileSync} from 'node:fs'
 
-import {finding} from '../../../src/checker/failures.js'
+import {Failures, finding} from '../../../src/checker/failures.js'
 import {type FindingKind, isDamage, isGap, SEVERITIES} from '../../../src/checker/findings.js'
 import {firstStep, nextSteps} from '../../../src/checker/next-steps.js'
 import {exitCodeOf, Tally} from '../../../src/checker/summary.js'
+import {LocalIoError} from '../../../src/errors.js'
 
 const KINDS = Object.keys(SEVERITIES) as FindingKind[]
 
@@ -59,6 +60,23 @@ describe('findings', () => {
     expect(new Set(all).size).to.equal(all.length)
   })
 
+  it('ask first for what stood in the way, when that says what to do', () => {
+    const tally = new Tally('oci-layout:/backups/store')
+    for (const path of ['a', 'a', 'b', 'c', 'd']) {
+      const error = new LocalIoError(`cannot read ${path}`, {
+        suggestions: [`Check the owner of ${path}.`, 'Or do not.'],
+      })
+      const found = tally.count(new Failures().failed(error, 'state-x', {}))
+      expect(found.nextStep).to.equal(`Check the owner of ${path}.`)
+    }
+
+    const bare = tally.count(new Failures().failed(new LocalIoError('cannot read e'), 'state-x', {}))
+    expect(bare.nextStep).to.contain('run gc-check again')
+    const {nextSteps: steps} = tally.summary(true)
+    expect(steps.slice(0, 3)).to.deep.equal(['a', 'b', 'c'].map((path) => `Check the owner of ${path}.`))
+    expect(steps.slice(3)).to.deep.equal([bare.nextStep])
+  })
+
   it('speak of no registry to who keeps a store in a folder', () => {
     const steps = nextSteps(KINDS, {isFolder: true})
     expect(steps.join('\n')).to.not.match(/registry/i)
@@ -67,7 +85,7 @@ describe('findings', () => {
     for (const kind of KINDS) {
       const found = new Tally('oci-layout:/backups/store').count(finding(kind, 'x'))
       expect(found.nextStep ?? '', kind).to.not.match(/registry/i)
-      expect(new Tally('oci://registry.example/store').count(found).nextStep, kind).to.equal(
+      expect(new Tally('oci://registry.example/store').count(finding(kind, 'x')).nextStep, kind).to.equal(
         firstStep(kind, {isFolder: false}),
       )
     }
