@@ -2,9 +2,10 @@ import {Command, Flags} from '@oclif/core'
 
 import {type Failure, failureOf, rememberFailure} from '../cli/failure.js'
 import {JsonStream} from '../cli/json-stream.js'
-import {print} from '../cli/output.js'
+import {print, printDocument} from '../cli/output.js'
 import {createProgress, type Progress} from '../cli/progress.js'
 import {Interruption} from '../cli/signals.js'
+import {visible} from '../cli/visible.js'
 import {EXIT} from '../exit-codes.js'
 
 /** Flags of every command, parsed. */
@@ -104,12 +105,12 @@ export abstract class BaseCommand extends Command {
   }
 
   override logJson(json: unknown): void {
-    if (!this.#stream) print(JSON.stringify(json, undefined, 2))
+    if (!this.#stream) printDocument(JSON.stringify(json, undefined, 2))
   }
 
   /** A remark for people, on standard error; nothing under `--json`. */
   protected note(text: string): void {
-    if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
+    if (!this.jsonEnabled()) process.stderr.write(`${visible(text, {keepColours: true})}\n`)
   }
 
   /** Lines for people, on standard output; nothing under `--json`. */

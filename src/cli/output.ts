@@ -1,6 +1,7 @@
 import {once} from 'node:events'
 
 import {localIoError} from '../util/fs-error.js'
+import {visible} from './visible.js'
 
 /** The reader of our standard output went away (`| head`). Never shown: the shell's user did it. */
 export class ClosedPipeError extends Error {
@@ -32,9 +33,14 @@ function failureOfStdout(error: NodeJS.ErrnoException): Error {
   return error.code === 'EPIPE' ? new ClosedPipeError() : localIoError(error, 'write', 'standard output')
 }
 
+/** Prints a JSON document as it is. */
+export function printDocument(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
 /** Prints lines without waiting; `flushStdout` tells what became of them. */
 export function print(...lines: readonly string[]): void {
-  for (const line of lines) process.stdout.write(`${line}\n`)
+  for (const line of lines) process.stdout.write(`${visible(line, {keepColours: true})}\n`)
 }
 
 /**
@@ -72,7 +78,7 @@ export class LineWriter {
   }
 
   async line(text: string): Promise<void> {
-    this.#pending += `${text}\n`
+    this.#pending += `${visible(text, {keepColours: true})}\n`
     if (process.stdout.isTTY || this.#pending.length >= BUFFERED_CHARACTERS) await this.end()
   }
 }

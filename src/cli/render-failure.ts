@@ -3,6 +3,7 @@ import wrapAnsi from 'wrap-ansi'
 import type {Failure} from './failure.js'
 
 import {paintStderr} from './colors.js'
+import {visible} from './visible.js'
 
 const MAX_WIDTH = 120
 
@@ -10,7 +11,7 @@ const MAX_WIDTH = 120
 export function renderFailure({error}: Failure, thrown?: unknown): string {
   const width = Math.min(process.stderr.columns || MAX_WIDTH, MAX_WIDTH)
   const labelled = (label: string, text: string) =>
-    wrapAnsi(text, Math.max(20, width - LABEL), {hard: false, trim: true})
+    wrapAnsi(visible(text), Math.max(20, width - LABEL), {hard: false, trim: true})
       .split('\n')
       .map((line, index) => (index === 0 ? label.padEnd(LABEL) : ' '.repeat(LABEL)) + line)
       .join('\n')

@@ -155,9 +155,8 @@ export function encodeConfiguration(configuration: Configuration): Buffer {
  */
 export async function openConfiguration(
   bytes: Uint8Array,
-  {secret}: {readonly secret?: Uint8Array | undefined} = {},
+  {secret, what = 'CONFIG'}: {readonly secret?: Uint8Array | undefined; readonly what?: string} = {},
 ): Promise<Configuration> {
-  const what = 'CONFIG'
   const header = parseHeader(bytes, what)
   checkHeader(header, 'config', what)
   const {data} = openEnvelope(bytes, {resource: 'config', what})

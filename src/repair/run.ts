@@ -74,7 +74,11 @@ async function withContext<T>(
     const journal = await Journal.open(journalPathOf(planPath), sealed.id)
     toClose.push(journal)
     if (options.isUndo && journal.quarantine === undefined) {
-      throw new KlosetOciError('NOT_FOUND', `${planPath}: nothing of this plan was done: there is no journal`)
+      throw new KlosetOciError('NOT_FOUND', `${planPath}: nothing of this plan was done: there is no journal`, {
+        suggestions: [
+          `If it was carried out all the same: bring its journal (${journalPathOf(planPath)}) back, or run this where that is. It alone says what was done.`,
+        ],
+      })
     }
 
     const repository = await openRepository(plan.store, {})

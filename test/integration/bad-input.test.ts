@@ -68,6 +68,25 @@ describe('bad input', () => {
       })
     }
 
+    it('what is in a file is shown and never obeyed by the terminal', async () => {
+      const plan = join(scratchDir('plan'), 'plan.json')
+      writeFileSync(plan, '\u001B]0;owned\u0007')
+      const people = await cli(['repair', 'apply', plan, '--yes'])
+      expect(people.status).to.equal(65)
+      expect(people.stderr)
+        .to.contain(String.raw`\x1b]0;owned\x07`)
+        .and.not.to.contain('\u001B')
+      const {error} = await failing(['repair', 'apply', plan, '--yes'])
+      expect(JSON.stringify(error)).to.contain('owned')
+    })
+
+    it('a file that is no saved configuration is named', async () => {
+      const file = join(scratchDir('config'), 'saved')
+      writeFileSync(file, '{"schemaVersion":2,"manifests":[]}')
+      const {error, exitCode} = await failing(['config', 'import', 'oci-layout:x', file])
+      expect([exitCode, error.message.split(':')[0]]).to.deep.equal([65, file])
+    })
+
     it('an empty standard input for a password is no password', async () => {
       const document = await failing(['ls', 'oci://registry.example/x', '--username', 'me', '--password-stdin'], {
         input: '\n',

@@ -60,7 +60,7 @@ is kept beside the file, and what was written is read back.`,
     const {args, flags} = await this.parse(ConfigImport)
     const {signal} = this
     const bytes = await readConfigFile(args.file)
-    const {encryption} = await openConfiguration(bytes)
+    const {encryption} = await openConfiguration(bytes, {what: args.file})
     const passphrase = await givenPassphrase(flags, signal)
     const secret = encryption && passphrase !== undefined ? await unlock(encryption, passphrase) : undefined
     const config = await readSoundConfig(bytes, {secret})
