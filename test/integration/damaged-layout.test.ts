@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {cli} from '../helpers/cli.js'
@@ -15,6 +15,17 @@ function damaged(file: string, edit: (text: string) => string): {path: string; s
   const path = goldenCopy('plaintext')
   writeFileSync(join(path, file), edit(readFileSync(join(path, file), 'utf8')))
   return {path, sound: `oci-layout:${goldenCopy('plaintext')}`, store: `oci-layout:${path}`}
+}
+
+/** The file with the bytes of an object. */
+function blobOf(path: string, tag: string): string {
+  const {manifests} = JSON.parse(readFileSync(join(path, 'index.json'), 'utf8')) as {
+    manifests: {annotations: Record<string, string>; digest: string}[]
+  }
+  const blob = (digest: string) => join(path, 'blobs/sha256', digest.slice('sha256:'.length))
+  const entry = manifests.find(({annotations}) => annotations['org.opencontainers.image.ref.name']!.startsWith(tag))!
+  const manifest = JSON.parse(readFileSync(blob(entry.digest), 'utf8')) as {layers: {digest: string}[]}
+  return blob(manifest.layers[0]!.digest)
 }
 
 const cutShort = (text: string) => text.slice(0, 300)
@@ -79,15 +90,9 @@ describe('a folder', function () {
 
   it('whose objects are damaged is told of without a word of a registry', async () => {
     const path = goldenCopy('plaintext')
-    const {manifests} = JSON.parse(readFileSync(join(path, 'index.json'), 'utf8')) as {
-      manifests: {annotations: Record<string, string>; digest: string}[]
-    }
-    const [, packfile] = manifests
-    const blob = (digest: string) => join(path, 'blobs/sha256', digest.slice('sha256:'.length))
-    const manifest = JSON.parse(readFileSync(blob(packfile!.digest), 'utf8')) as {layers: {digest: string}[]}
-    rmSync(blob(manifest.layers[0]!.digest))
+    const tag = 'packfiles-919bc5138a3d4c45515e007208f0069581af8fb065c02a2bb2cc5b104f373206'
+    rmSync(blobOf(path, tag))
     const store = `oci-layout:${path}`
-    const tag = packfile!.annotations['org.opencontainers.image.ref.name']!
     const mac = tag.slice('packfiles-'.length)
     for (const args of [
       ['gc-check', store],
@@ -100,5 +105,27 @@ describe('a folder', function () {
         .to.contain('in the folder')
         .and.not.to.match(/registry/i)
     }
+  })
+
+  it('with a folder or link in a blob`s name that nobody needs is checked as any other', async () => {
+    const path = goldenCopy('plaintext')
+    mkdirSync(join(path, 'blobs/sha256', 'ab'.repeat(32)))
+    symlinkSync('/etc/hostname', join(path, 'blobs/sha256', 'cd'.repeat(32)))
+    for (const command of ['gc-check', 'verify', 'du', 'prune']) {
+      expect((await cli([command, `oci-layout:${path}`])).status, command).to.equal(0)
+    }
+  })
+
+  it('with a folder in the place of a state is not called damaged for what that state may tell', async () => {
+    const path = goldenCopy('plaintext')
+    const state = blobOf(path, 'state-21fa624f')
+    rmSync(state)
+    mkdirSync(state)
+    const {exitCode, findings, nextSteps, verdict} = (await cli(['verify', `oci-layout:${path}`, '--json'])).json<
+      Document & {findings: {kind: string}[]; nextSteps: string[]; verdict: string}
+    >()
+    expect([exitCode, verdict]).to.deep.equal([69, 'incomplete'])
+    expect(findings.map(({kind}) => kind)).to.deep.equal(['unreachable', 'unreachable'])
+    expect(nextSteps[0]).to.equal('Replace the link or special file by the blob itself.')
   })
 })

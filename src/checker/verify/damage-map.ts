@@ -162,6 +162,7 @@ class DamageWalk {
   #missing(type: BlobType, mac: Mac): number {
     // A state is lost as well: the blob is there, then, and nobody says where.
     if (this.#lostState !== undefined) return this.#lostState
+    if (this.#contents.unreadable.length > 0) return this.#unread()
     const key = `missing ${keyOf(type, mac)}`
     const known = this.#found.get(key)
     if (known !== undefined) return known
@@ -197,6 +198,18 @@ class DamageWalk {
     // What was found below it in another snapshot, or under another path, counts here as well.
     for (const number of this.#memory.get(row)) this.#charge(number, path)
     for (const number of this.#hits(type, mac, readable)) this.#charge(number, path)
+  }
+
+  /** A state could not be read, and nobody says that it is damaged: it may place what no other one does. */
+  #unread(): number {
+    const known = this.#found.get('unread')
+    if (known !== undefined) return known
+    const isNewer = this.#contents.unreadable.every(({error}) => hasCode(error, 'VERSION'))
+    const message =
+      'blobs that snapshots need are told of by no state that could be read: whether they are there is not known'
+    const number = this.#add(finding(isNewer ? 'unknown-version' : 'unreachable', message))
+    this.#found.set('unread', number)
+    return number
   }
 
   #unreadable(type: BlobType, mac: Mac, error: unknown): number {

@@ -5,7 +5,7 @@ import type {Descriptor} from '../descriptor.js'
 import type {CallOptions} from '../interfaces.js'
 import type {LayoutContext} from './context.js'
 
-import {isNotFound} from '../../errors.js'
+import {hasCode, isNotFound} from '../../errors.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {type Clock, systemClock} from '../../util/clock.js'
 import {errnoOf, localIoError} from '../../util/fs-error.js'
@@ -58,8 +58,8 @@ export class LayoutRepository implements OwnedRepository {
         const digest = `${algorithm}:${name}`
         if (!isDigest(digest)) continue
         const size = await sizeOfBlob(this.#context.files, digest).catch((error: unknown) => {
-          // Deleted while we looked.
-          if (isNotFound(error)) return
+          // Deleted while we looked, or a folder or link of that name, which is no blob.
+          if (isNotFound(error) || hasCode(error, 'PROTOCOL')) return
           throw error
         })
         if (size !== undefined) yield {digest, mediaType: MEDIA_TYPE.octetStream, size}
