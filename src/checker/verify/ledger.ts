@@ -219,7 +219,8 @@ export class Ledger {
       }
 
       default: {
-        known.good[tier] = Math.max(known.good[tier] ?? 0, Date.parse(at))
+        // The last look counts, not the latest time: a clock may have been ahead.
+        known.good[tier] = Date.parse(at)
         if (known.bad && covers(tier, known.bad.tier)) known.bad = undefined
       }
     }

@@ -14,6 +14,9 @@ import {timestampToMillis} from '../../kloset/timestamp.js'
 import {ANNOTATION} from '../../registry/media-types.js'
 import {isSelected, type Selection} from './selection.js'
 
+/** So far apart the clocks of two machines may be. */
+const CLOCKS_DIFFER_MS = 60 * 60 * 1000
+
 export interface PlanOptions {
   readonly book: StateBook
   readonly ledger: Ledger | undefined
@@ -86,21 +89,26 @@ export function leftOut({sound, unasked, unknownNames}: Plan): string[] {
 }
 
 /** Damage that stands first, then what was never looked at, then the longest ago. */
-function byNeed(indexes: readonly number[], {ledger, tags, tier}: PlanOptions): number[] {
+function byNeed(indexes: readonly number[], {ledger, now, tags, tier}: PlanOptions): number[] {
   const rank = new Map(
     indexes.map((index) => {
       const {tag} = tags.subject(index)!
-      return [index, ledger!.of(tag)?.bad ? -1 : (ledger!.soundAt(tag, tier) ?? 0)]
+      const sound = ledger!.soundAt(tag, tier) ?? 0
+      return [index, ledger!.of(tag)?.bad ? -1 : isAhead(sound, now) ? 0 : sound]
     }),
   )
   return [...indexes].sort((a, b) => rank.get(a)! - rank.get(b)!)
 }
 
-/** Whether the ledger has no word of it, or too old a one. */
+/** Whether the ledger has no word of it, or too old a one, or one of a clock that was ahead and so tells no age. */
 function isDue(tag: string, {ledger, maxAge, now, tier}: PlanOptions): boolean {
   if (!ledger || ledger.of(tag)?.bad) return true
   const sound = ledger.soundAt(tag, tier)
-  return sound === undefined || (maxAge !== undefined && now - sound > maxAge)
+  return sound === undefined || (maxAge !== undefined && (now - sound > maxAge || isAhead(sound, now)))
+}
+
+function isAhead(time: number, now: number): boolean {
+  return time - now > CLOCKS_DIFFER_MS
 }
 
 async function isWanted(

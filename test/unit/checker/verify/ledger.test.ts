@@ -85,6 +85,17 @@ describe('the ledger of verify', () => {
     expect(later.summary.skipped.sound).to.equal(0)
   })
 
+  it('does not believe a clock that was ahead when it asks what was looked at too long ago', async () => {
+    const {repository} = await Replaceable.golden('plaintext')
+    const ahead = {clock: clockAt(NOW + 7000 * DAY)}
+    await nightly(repository, path, ahead)
+    const again = await nightly(repository, path, {maxAge: 30 * DAY})
+    expect(again.summary.skipped.sound).to.equal(0)
+    expect(again.summary.ledger!.oldest).to.equal(new Date(NOW).toISOString())
+    const soon = await nightly(repository, path, {clock: clockAt(NOW - 30 * 60_000), maxAge: 30 * DAY})
+    expect(soon.summary.skipped.sound, 'clocks of two machines').to.equal(4)
+  })
+
   it('never ends clean while damage stands, and is satisfied by a look as deep', async () => {
     const store = await Replaceable.golden('plaintext')
     const [first, ...others] = packfilesOf()
