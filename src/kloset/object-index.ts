@@ -3,7 +3,7 @@ import {LRUCache} from 'lru-cache'
 import type {Digest} from '../registry/digest.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
 
-import {interruption, throwIfAborted} from '../util/abort.js'
+import {throwIfAborted, unlessAborted} from '../util/abort.js'
 import {readObjectManifest} from './object-manifest.js'
 import {meaningOf} from './resource.js'
 
@@ -69,7 +69,7 @@ export class ObjectIndex {
       pending.then(done, () => done())
     }
 
-    return signal ? unlessAborted(pending, signal) : pending
+    return unlessAborted(pending, signal)
   }
 
   /** Takes note of an object that was just written. */
@@ -94,18 +94,4 @@ export function locationOf(
 function isCacheable(tag: string): boolean {
   const meaning = meaningOf(tag)
   return meaning.kind === 'object' && meaning.resource !== 'lock'
-}
-
-/** The promise's outcome, or `InterruptedError` when the signal is first. The work itself goes on for other callers. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(interruption(signal))
-    signal.addEventListener('abort', onAbort, {once: true})
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort)
-  }
 }

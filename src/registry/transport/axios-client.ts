@@ -1,5 +1,5 @@
 import {type AxiosAdapter, AxiosHeaders, type AxiosResponse, getAdapter} from 'axios'
-import http, {type ClientRequest, type IncomingMessage, type RequestOptions} from 'node:http'
+import http, {type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions} from 'node:http'
 import https from 'node:https'
 
 import type {ContentSource} from '../../util/content-source.js'
@@ -7,7 +7,7 @@ import type {HttpClient, HttpHeaders, HttpRequest, HttpResponse} from './http.js
 import type {RequestObserver, Timeouts} from './options.js'
 
 import {KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
-import {interruption, unlessAborted} from '../../util/abort.js'
+import {interruption} from '../../util/abort.js'
 import {redactUrl} from '../redact.js'
 import {ABANDONED, type Route, Routes} from './agents.js'
 import {BodyStream} from './body-stream.js'
@@ -103,8 +103,7 @@ export class AxiosClient implements HttpClient {
         transport: {request: exchange.open},
         url: withoutUserInfo(request.url),
       }) as Promise<AxiosResponse<IncomingMessage>>
-      // A request that waits for a connection notices its own end only when it gets one.
-      const answer = await unlessAborted(sent, request.signal)
+      const answer = await exchange.unlessAborted(sent)
       // Of plain http the proxy says by the same answer as the registry what it has to say for itself.
       if (answer.status === 407 && route.proxy) {
         answer.data.destroy()
@@ -131,7 +130,6 @@ class Exchange {
   /** The `request` function that axios calls to get its connection. */
   readonly open = (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     const {request, route, timeouts} = this.#options
-    const {signal} = request
     const merged: RequestOptions = {
       ...options,
       ...route.options,
@@ -141,20 +139,21 @@ class Exchange {
     const clientRequest = (route.secure ? https : http).request(merged, onResponse)
     this.#clientRequest = clientRequest
     this.#watchdog = new Watchdog(clientRequest, timeouts)
-    const onAbort = () => {
-      clientRequest.emit(ABANDONED)
-      clientRequest.destroy(signal && interruption(signal))
-    }
-
-    signal?.addEventListener('abort', onAbort, {once: true})
-    if (signal?.aborted) onAbort()
-    clientRequest.once('close', () => {
-      signal?.removeEventListener('abort', onAbort)
-      this.body?.destroy()
-    })
+    if (request.signal?.aborted) this.#onAbort()
+    clientRequest.once('close', () => this.body?.destroy())
     return clientRequest
   }
+  #answer: BodyStream | undefined
   #clientRequest: ClientRequest | undefined
+  #giveUp: ((error: Error) => void) | undefined
+  /** A single listener for all of it: to add one takes as long as other steps of a small request. */
+  readonly #onAbort = () => {
+    const error = interruption(this.#options.request.signal!)
+    this.#giveUp?.(error)
+    this.#answer?.destroy(error)
+    this.#clientRequest?.emit(ABANDONED)
+    this.#clientRequest?.destroy(error)
+  }
   readonly #options: ExchangeOptions
   #reported = false
   #sourceError: Error | undefined
@@ -168,6 +167,7 @@ class Exchange {
     if (signal?.aborted) throw interruption(signal)
     this.#options = options
     this.body = options.request.body && this.#openBody(options.request.body)
+    signal?.addEventListener('abort', this.#onAbort, {once: true})
   }
 
   get headers(): Record<string, string> {
@@ -175,15 +175,13 @@ class Exchange {
     return {...headers, ...(body && {'content-length': String(body.size)})}
   }
 
-  answer({data: source, headers, status}: AxiosResponse<IncomingMessage>): HttpResponse {
+  answer({data: source, status}: AxiosResponse<IncomingMessage>): HttpResponse {
     const {request, timeouts} = this.#options
-    const {signal} = request
     this.#watchdog?.stop()
     this.#status = status
-    const onAbort = () => body.destroy(signal && interruption(signal))
     const body = new BodyStream({
       done: (bytes, error) => {
-        signal?.removeEventListener('abort', onAbort)
+        this.#stopListening()
         // An answer that came before the request was sent: the rest of the request has no place to go.
         if (!this.#clientRequest?.writableFinished) this.#clientRequest?.destroy()
         this.#report(bytes, error)
@@ -195,16 +193,17 @@ class Exchange {
     })
     // The reader may have gone when the connection breaks.
     body.on('error', () => {})
-    signal?.addEventListener('abort', onAbort, {once: true})
-    if (signal?.aborted) onAbort()
+    this.#answer = body
+    if (request.signal?.aborted) this.#onAbort()
     // A refusal in the middle of an upload: do not send the rest of it.
     if (status >= 300 && this.#clientRequest && !this.#clientRequest.writableFinished) this.body?.unpipe()
-    return {attempts: 1, body, headers: plainHeaders(headers), status, url: request.url}
+    return {attempts: 1, body, headers: plainHeaders(source.headers), status, url: request.url}
   }
 
   /** What to throw for an exchange that brought no answer. */
   failure(thrown: unknown): Error {
     const {method, signal} = this.#options.request
+    this.#stopListening()
     this.#watchdog?.stop()
     this.body?.destroy()
     const failure = this.#failureOf(thrown)
@@ -216,6 +215,14 @@ class Exchange {
       method !== 'PATCH' &&
       LOST.has(codeOf(thrown) ?? '')
     return stale ? new StaleConnectionError(failure) : failure
+  }
+
+  /** Waits for the answer. A request that waits for a connection notices its own end only when it gets one. */
+  async unlessAborted<T>(sent: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject
+      sent.then(resolve, reject)
+    })
   }
 
   #failureOf(thrown: unknown): Error {
@@ -249,6 +256,10 @@ class Exchange {
     })
   }
 
+  #stopListening(): void {
+    this.#options.request.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
   #timeout(what: string): Error {
     const {method, url} = this.#options.request
     return explainFailure(new TimeoutError(what), {answered: true, method, url})
@@ -270,11 +281,11 @@ function sourceErrorOf(error: Error): Error {
   return new LocalIoError(`the content to send could not be read: ${messageOf(error)}`, {cause: error})
 }
 
-function plainHeaders(headers: AxiosResponse['headers']): HttpHeaders {
+/** Node's own, in lower case already: axios' are made anew of them. */
+function plainHeaders(headers: IncomingHttpHeaders): HttpHeaders {
   const plain: Record<string, string> = Object.create(null) as Record<string, string>
   for (const [name, value] of Object.entries(headers)) {
-    if (Array.isArray(value)) plain[name.toLowerCase()] = value.join(', ')
-    else if (typeof value === 'string') plain[name.toLowerCase()] = value
+    if (value !== undefined) plain[name] = typeof value === 'string' ? value : value.join(', ')
   }
 
   return plain

@@ -63,11 +63,10 @@ export class RetryPolicy {
    * decision then.
    */
   delayFor(attempt: number, outcome: Outcome): number | undefined {
-    if (attempt >= this.attempts) return undefined
+    if (attempt >= this.attempts || ('status' in outcome && !isTemporaryStatus(outcome.status))) return undefined
     const base = 'status' in outcome && outcome.status === 429 ? this.#baseDelay * RATE_LIMIT_FACTOR : this.#baseDelay
     const jitter = this.#random() * Math.min(this.#maxDelay, base * 2 ** (attempt - 1))
     if ('error' in outcome) return isRetryable(outcome.error) ? jitter : undefined
-    if (!isTemporaryStatus(outcome.status)) return undefined
     const asked = parseRetryAfter(outcome.retryAfter, this.clock.now())
     if (asked === undefined) return jitter
     return asked > this.#maxRetryAfter ? undefined : asked + jitter
