@@ -130,11 +130,17 @@ class Exchange {
   /** The `request` function that axios calls to get its connection. */
   readonly open = (options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest => {
     const {request, route, timeouts} = this.#options
+    // Few, and of one shape: axios gives many more, in an object that Node is slow to copy, and copies twice.
+    const {headers, hostname, method, path, port, protocol} = options
     const merged: RequestOptions = {
-      ...options,
-      ...route.options,
       agent: route.agent,
-      headers: {...(options.headers as Record<string, string>), ...route.proxyHeaders},
+      headers: {...(headers as Record<string, string>), ...route.proxyHeaders},
+      hostname,
+      method,
+      path,
+      port,
+      protocol,
+      ...route.options,
     }
     const clientRequest = (route.secure ? https : http).request(merged, onResponse)
     this.#clientRequest = clientRequest
