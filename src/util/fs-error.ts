@@ -5,7 +5,7 @@ const CAUSES: Readonly<Record<string, {readonly next: string; readonly what: str
   EACCES: {next: 'Check the owner and mode of the path and of the folders above it.', what: 'permission denied'},
   EDQUOT: {next: 'Free space or raise the quota, then run it again.', what: 'quota exhausted'},
   EIO: {next: 'Check the disk: the system log tells more.', what: 'the disk reported an error'},
-  EISDIR: {next: 'Name a file in it, or another one.', what: 'it is a folder'},
+  EISDIR: {next: 'Move it away, or name another file.', what: 'it is a folder'},
   EMFILE: {next: 'Raise the limit of open files (ulimit -n) or lower the concurrency.', what: 'too many open files'},
   ENFILE: {next: 'Raise the system limit of open files.', what: 'too many open files in the system'},
   ENOSPC: {next: 'Free space on that file system, then run it again.', what: 'no space left'},

@@ -1,5 +1,5 @@
 import {expect} from 'chai'
-import {mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {cli} from '../helpers/cli.js'
@@ -116,16 +116,35 @@ describe('a folder', function () {
     }
   })
 
-  it('with a folder in the place of a state is not called damaged for what that state may tell', async () => {
+  it('with a link in the place of a state is not called damaged for what that state may tell', async () => {
     const path = goldenCopy('plaintext')
     const state = blobOf(path, 'state-21fa624f')
-    rmSync(state)
-    mkdirSync(state)
+    renameSync(state, `${path}.state`)
+    symlinkSync(`${path}.state`, state)
     const {exitCode, findings, nextSteps, verdict} = (await cli(['verify', `oci-layout:${path}`, '--json'])).json<
       Document & {findings: {kind: string}[]; nextSteps: string[]; verdict: string}
     >()
     expect([exitCode, verdict]).to.deep.equal([69, 'incomplete'])
     expect(findings.map(({kind}) => kind)).to.deep.equal(['unreachable', 'unreachable'])
-    expect(nextSteps[0]).to.equal('Replace the link or special file by the blob itself.')
+    expect(nextSteps[0]).to.equal('Put the file itself in the place of the link.')
+  })
+
+  it('with a folder in the place of a packfile is healed once that is moved away, and says so', async () => {
+    const path = goldenCopy('plaintext')
+    const store = `oci-layout:${path}`
+    const packfile = blobOf(path, 'packfiles-919bc513')
+    rmSync(packfile)
+    mkdirSync(packfile)
+    expect((await cli(['gc-check', store, '--json'])).json<Document>().exitCode).to.equal(65)
+    const plan = join(scratchDir('plan'), 'plan.json')
+    const mirror = `oci-layout:${goldenCopy('plaintext')}`
+    expect((await cli(['repair', 'plan', store, '--from', mirror, '-o', plan])).status).to.equal(0)
+    const blocked = await cli(['repair', 'apply', plan, '--yes'])
+    expect(blocked.status).to.equal(1)
+    expect(blocked.stderr.replaceAll(/\s+/g, ' ')).to.contain(`cannot write ${packfile}: it is a folder`)
+    expect(blocked.stderr).to.contain('Move it away')
+    rmdirSync(packfile)
+    expect((await cli(['repair', 'apply', plan, '--yes'])).status).to.equal(0)
+    expect((await cli(['verify', store])).status).to.equal(0)
   })
 })

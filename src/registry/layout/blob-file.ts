@@ -22,18 +22,19 @@ export interface OpenBlob {
   readonly size: number
 }
 
-/** @throws NotFoundError | ProtocolError when it is no regular file | LocalIoError */
+/** @throws NotFoundError, also when it is a folder or a pipe | ProtocolError when it is a link | LocalIoError */
 export async function openBlob(files: LayoutFiles, digest: Digest): Promise<OpenBlob> {
   const path = files.blobPath(digest)
   const handle = await fs.open(path, OPEN_FLAGS).catch((error: unknown) => {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' || errno === 'ENOTDIR') throw noBlob(files, digest)
-    if (errno === 'ELOOP') throw notRegular(path)
+    if (errno === 'ELOOP') throw isLink(path)
+    if (errno === 'ENXIO') throw noFile(files, digest)
     throw localIoError(error, 'read', path)
   })
   try {
     const stats = await handle.stat()
-    if (!stats.isFile()) throw notRegular(path)
+    if (!stats.isFile()) throw noFile(files, digest)
     return {handle, path, size: stats.size}
   } catch (error) {
     await handle.close()
@@ -41,14 +42,15 @@ export async function openBlob(files: LayoutFiles, digest: Digest): Promise<Open
   }
 }
 
-/** The size of a blob's file. @throws NotFoundError | ProtocolError */
+/** The size of a blob's file. @throws as `openBlob` does */
 export async function sizeOfBlob(files: LayoutFiles, digest: Digest): Promise<number> {
   const path = files.blobPath(digest)
   const stats = await fs.lstat(path).catch((error: unknown) => {
     const errno = errnoOf(error)
     throw errno === 'ENOENT' || errno === 'ENOTDIR' ? noBlob(files, digest) : localIoError(error, 'read', path)
   })
-  if (!stats.isFile()) throw notRegular(path)
+  if (stats.isSymbolicLink()) throw isLink(path)
+  if (!stats.isFile()) throw noFile(files, digest)
   return stats.size
 }
 
@@ -106,9 +108,19 @@ function noBlob({root}: LayoutFiles, digest: Digest): NotFoundError {
   return new NotFoundError(`oci-layout:${root}: no blob ${digest}`, {facts: {digest}})
 }
 
-function notRegular(path: string): ProtocolError {
-  return new ProtocolError(`${path}: not a regular file`, {
+/** Its bytes are gone: whatever has taken its name holds none. */
+function noFile(files: LayoutFiles, digest: Digest): NotFoundError {
+  const path = files.blobPath(digest)
+  return new NotFoundError(`oci-layout:${files.root}: no blob ${digest}: what lies in its place is no file`, {
+    facts: {digest, path},
+    suggestions: [`Move ${path} away, then bring the blob back.`],
+  })
+}
+
+/** What it leads to may well be the blob; a link is not followed, wherever it may lead. */
+function isLink(path: string): ProtocolError {
+  return new ProtocolError(`${path}: a symbolic link, which is not followed`, {
     facts: {path},
-    suggestions: ['Replace the link or special file by the blob itself.'],
+    suggestions: ['Put the file itself in the place of the link.'],
   })
 }

@@ -1,8 +1,9 @@
 import {expect} from 'chai'
+import {execFileSync} from 'node:child_process'
 import {mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
-import {digestOf, encodedOf} from '../../../../src/registry/digest.js'
+import {encodedOf} from '../../../../src/registry/digest.js'
 import {openLayout} from '../../../../src/registry/layout/open-layout.js'
 import {bufferSource} from '../../../../src/util/content-source.js'
 import {scratchDir} from '../../../helpers/hooks.js'
@@ -29,8 +30,28 @@ describe('hostile image layouts', () => {
     await rejects(layout.blobs.fetch(target), 'PROTOCOL')
     await rejects(layout.blobs.fetch(target, {range: {length: 1, offset: 0}}), 'PROTOCOL')
     await rejects(layout.blobs.resolve(target.digest), 'PROTOCOL')
-    mkdirSync(join(dir, 'blobs', 'sha256', encodedOf(digestOf(Buffer.from('folder')))))
-    await rejects(layout.blobs.fetch(blobOf(Buffer.from('folder'))), 'PROTOCOL')
+    expect(await listed(layout.blobDigests())).to.deep.equal([])
+  })
+
+  it('finds no blob in a folder or pipe that has its name, and puts one in the place of a pipe', async () => {
+    const dir = await emptyLayout()
+    const layout = await openLayout(dir, {durable: false})
+    const [folder, pipe] = ['folder', 'pipe'].map((text) => blobOf(Buffer.from(text)))
+    const pathOf = (target: typeof folder) => join(dir, 'blobs', 'sha256', encodedOf(target!.digest))
+    mkdirSync(pathOf(folder))
+    execFileSync('mkfifo', [pathOf(pipe)])
+    for (const target of [folder!, pipe!]) {
+      for (const call of [() => layout.blobs.fetch(target), () => layout.blobs.resolve(target.digest)]) {
+        const error = await rejects(call(), 'NOT_FOUND')
+        expect(error.message).to.contain('what lies in its place is no file')
+        expect(error.suggestions.join(' ')).to.contain(pathOf(target))
+      }
+    }
+
+    expect(await layout.blobs.push(pipe!, bufferSource(Buffer.from('pipe')))).to.equal(true)
+    expect((await layout.blobs.resolve(pipe!.digest)).size).to.equal(4)
+    const error = await rejects(layout.blobs.push(folder!, bufferSource(Buffer.from('folder'))), 'IO')
+    expect(error.message).to.contain(pathOf(folder))
   })
 
   it('finds a damaged manifest, one of the wrong size and one that is gone', async () => {
