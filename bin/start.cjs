@@ -31,6 +31,7 @@ const TASK = /^[a-z][a-z-]{0,20}$/
  */
 exports.start = function (file, {beside = false, task: word = ''} = {}) {
   const task = TASK.test(word) ? word : ''
+  exports.assureHome()
   const path = resolve(file)
   const bytes = readFileSync(path)
   const places = placesOf(path, bytes)
@@ -49,6 +50,18 @@ exports.start = function (file, {beside = false, task: word = ''} = {}) {
   Module._cache[path] = module
   script.runInThisContext()(module.exports, Module.createRequire(path), module, path, dirname(path))
   module.loaded = true
+}
+
+/**
+ * Asked for the home folder of a user whom the system does not know, as containers have them, Node throws, and libraries
+ * ask while they are loaded. Docker takes the root then.
+ */
+exports.assureHome = function () {
+  try {
+    homedir()
+  } catch {
+    process.env.HOME = '/'
+  }
 }
 
 /** Beside the script, and the user's. */

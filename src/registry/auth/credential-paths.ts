@@ -20,5 +20,14 @@ export function credentialFilePaths(env: Environment): readonly string[] {
 }
 
 function homeOf(env: Environment): string {
-  return env['HOME'] || env['USERPROFILE'] || homedir()
+  return env['HOME'] || env['USERPROFILE'] || homeFolder() || '/'
+}
+
+/** Nothing for a user whom the system does not know, as containers have them; docker takes the root then. */
+function homeFolder(): string {
+  try {
+    return homedir()
+  } catch {
+    return ''
+  }
 }
