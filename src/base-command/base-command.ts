@@ -1,5 +1,6 @@
 import {Command, Flags} from '@oclif/core'
 
+import {refuseEmpty} from '../cli/args.js'
 import {type Failure, failureOf, rememberFailure} from '../cli/failure.js'
 import {JsonStream} from '../cli/json-stream.js'
 import {print, printDocument} from '../cli/output.js'
@@ -102,6 +103,11 @@ export abstract class BaseCommand extends Command {
     this.#progress?.stop()
     this.#interruption.dispose()
     await super.finally(error)
+  }
+
+  protected override async init(): Promise<void> {
+    await super.init()
+    refuseEmpty(this.argv)
   }
 
   override logJson(json: unknown): void {
