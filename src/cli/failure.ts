@@ -33,6 +33,13 @@ function known(error: unknown): unknown {
   if (error.name === 'AbortError') return new InterruptedError('interrupted', {cause: error.cause})
   const {code, path, syscall} = error as NodeJS.ErrnoException
   if (code === undefined || syscall === undefined || !SYSTEM_CODES.test(code)) return error
+  if (syscall === 'uv_cwd') {
+    return new LocalIoError('the folder that this was started in is not there any more', {
+      facts: {errno: code},
+      suggestions: ['Go to one that is there, and run it again.'],
+    })
+  }
+
   const reason = error.message.replace(/^E[A-Z\d]+: /, '').replace(/, \w+(?: '.*')?$/s, '')
   return new LocalIoError(`${path ?? syscall}: ${reason}`, {
     facts: {errno: code},

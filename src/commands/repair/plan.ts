@@ -132,7 +132,9 @@ async function refuseCarriedOut(output: string): Promise<void> {
   })
 }
 
-function progressText({check, objects, phase}: PlanProgress): string {
+function progressText({check, objects, phase, snapshots = 0}: PlanProgress): string {
+  if (phase === 'snapshots') return `going through snapshots: ${humanCount(snapshots)}`
+
   if (phase === 'check' && check) {
     const read = check.bytes > 0 ? `, ${humanSize(check.bytes)} read` : ''
     return `looking at the store: ${humanCount(check.done)}${read}`

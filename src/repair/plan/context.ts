@@ -9,6 +9,7 @@ export interface PlanContext extends HealOptions {
   readonly concurrency: number
   readonly now: number
   readonly onObject: () => void
+  readonly onSnapshot: (done: number) => void
   readonly overlay: OverlayRepository
   readonly self: SelfSource
 }

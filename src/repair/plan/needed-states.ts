@@ -77,13 +77,13 @@ export class NeededStates {
   }
 
   async #lookUp(): Promise<ReadonlySet<string>> {
-    const {keys, overlay, signal} = this.#context
+    const {keys, onSnapshot, overlay, signal} = this.#context
     const packfiles = new Set<string>()
     for await (const tag of overlay.tags({signal})) if (tag.startsWith('packfiles-')) packfiles.add(tag)
     const hasPackfile = (mac: Mac) => packfiles.has(tagOf('packfile', mac))
     const contents = await StoreContents.open(new KlosetStore(overlay), {secret: keys!.secret, signal})
     try {
-      const {findings} = await mapDamage(contents, [], {hasPackfile, signal})
+      const {findings} = await mapDamage(contents, [], {hasPackfile, onSnapshot, signal})
       const missing = new Set(
         findings.flatMap(({blob, kind}) => (kind === 'reference-missing' && blob ? [keyOf(blob.type, blob.mac)] : [])),
       )

@@ -44,7 +44,9 @@ export interface PlanProgress {
   readonly check?: CheckProgress | undefined
   /** Objects that copies have been looked for. */
   readonly objects: number
-  readonly phase: 'check' | 'objects' | 'states'
+  readonly phase: 'check' | 'objects' | 'snapshots'
+  /** Snapshots that have been gone through, for what they refer to. */
+  readonly snapshots?: number | undefined
 }
 
 /**
@@ -79,6 +81,7 @@ export async function planRepair(repository: Repository, options: PlanOptions): 
     keys,
     now: clock.now(),
     onObject: () => onProgress?.({objects: ++objects, phase: 'objects'}),
+    onSnapshot: (snapshots) => onProgress?.({objects, phase: 'snapshots', snapshots}),
     overlay,
     repository,
     self,

@@ -24,6 +24,19 @@ describe('failure', () => {
     expect(exitCode).to.equal(1)
   })
 
+  it('says that the folder has gone in which it was started', () => {
+    const error = Object.assign(new Error('ENOENT: no such file or directory, uv_cwd'), {
+      code: 'ENOENT',
+      syscall: 'uv_cwd',
+    })
+    const {error: told, exitCode} = failureOf(error)
+    expect([told.code, told.message, exitCode]).to.deep.equal([
+      'IO',
+      'the folder that this was started in is not there any more',
+      1,
+    ])
+  })
+
   it('tells an aborted call as interrupted', () => {
     expect(failureOf(new DOMException('stop', 'AbortError'))).to.include({exitCode: 130})
   })

@@ -1,5 +1,7 @@
 import {expect} from 'chai'
 
+import type {PlanProgress} from '../../../src/repair/index.js'
+
 import {RepairRig} from '../../helpers/repair-rig.js'
 
 /** What the two backups of the golden store `plaintext` wrote. */
@@ -88,9 +90,16 @@ describe('repair of a state and its packfiles together', function () {
   it('brings back a state and its packfiles that left no trace, from a mirror, when a snapshot needs them', async () => {
     const rig = withoutFirst()
     expect((await rig.check()).findings.filter(({severity}) => severity === 'error')).to.deep.equal([])
-    const plan = await rig.plan([rig.mirror])
+    const gone: number[] = []
+    const onProgress = ({phase, snapshots}: PlanProgress) => {
+      if (phase === 'snapshots') gone.push(snapshots!)
+    }
+
+    const plan = await rig.plan([rig.mirror], {onProgress})
     expect(plan.unfixable).to.deep.equal([])
     expect(plan.steps.map((step) => step.tag)).to.deep.equal([...FIRST.packfiles, FIRST.state])
+    // The second one alone, then both.
+    expect(gone).to.deep.equal([1, 1, 2])
     await rig.apply()
     expect((await rig.verify()).findings.filter(({severity}) => severity === 'error')).to.deep.equal([])
   })
