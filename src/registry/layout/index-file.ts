@@ -8,7 +8,7 @@ import {ProtocolError, UnsupportedError} from '../../errors.js'
 import {throwIfAborted} from '../../util/abort.js'
 import {errnoOf, fileOperation, localIoError} from '../../util/fs-error.js'
 import {damagedIndex} from './damage.js'
-import {discard, statOrNone} from './files.js'
+import {discard} from './files.js'
 import {type IndexEntry, Interner, parseEntry} from './index-entry.js'
 import {type IndexDraft, LayoutIndex} from './index-model.js'
 import {IndexScanner} from './index-scan.js'
@@ -44,7 +44,10 @@ export function stampOf(stats: BigIntStats): IndexStamp {
 
 /** @throws KlosetOciError (`DAMAGE`) when there is no index: a layout without one is damaged */
 export async function stampIndex({indexPath}: LayoutFiles): Promise<IndexStamp> {
-  const stats = await statOrNone(indexPath)
+  // Of the file that is read, should the index be a link to it: the stamps of both are compared.
+  const stats = await fs.stat(indexPath, {bigint: true}).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'read', indexPath)
+  })
   if (stats) return stampOf(stats)
   throw missingIndex(indexPath)
 }

@@ -1,6 +1,6 @@
 import {expect} from 'chai'
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs'
+import {lstatSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 
 import {encodedOf} from '../../../../src/registry/digest.js'
@@ -31,6 +31,19 @@ describe('hostile image layouts', () => {
     await rejects(layout.blobs.fetch(target, {range: {length: 1, offset: 0}}), 'PROTOCOL')
     await rejects(layout.blobs.resolve(target.digest), 'PROTOCOL')
     expect(await listed(layout.blobDigests())).to.deep.equal([])
+  })
+
+  it('writes though the index is a link, which then is a file', async () => {
+    const dir = await emptyLayout()
+    const index = join(dir, 'index.json')
+    renameSync(index, `${index}.real`)
+    symlinkSync('index.json.real', index)
+    const layout = await openLayout(dir, {durable: false})
+    await pushObject(layout, 'a')
+    await pushObject(layout, 'b')
+    await layout.close()
+    expect(lstatSync(index).isFile()).to.equal(true)
+    expect(await listed((await openLayout(dir)).tags())).to.deep.equal(['a', 'b'])
   })
 
   it('finds no blob in a folder or pipe that has its name, and puts one in the place of a pipe', async () => {
