@@ -34,20 +34,23 @@ export type TargetConfiguration = 'absent' | 'broken' | 'same'
 
 /**
  * Looks at the target before anything is written: only nothing at all, or the same store, may be there.
+ * @param reading the source's configuration and what the target lists, which are read meanwhile
  * @throws AlreadyExistsError when another store, or part of one, lies there
  */
 export async function checkTarget(
-  source: SourceConfiguration,
   to: Repository,
-  listing: StoreListing,
+  reading: {readonly listing: Promise<StoreListing>; readonly source: Promise<SourceConfiguration>},
   {signal}: CallOptions,
 ): Promise<TargetConfiguration> {
-  const store = new KlosetStore(to)
+  const found = new KlosetStore(to).getConfig({signal})
+  // What is wrong with the source is told first.
+  found.catch(() => {})
+  const source = await reading.source
   let bytes: Buffer
   try {
-    bytes = await store.getConfig({signal})
+    bytes = await found
   } catch (error) {
-    if (isNotFound(error)) return absent(source, to, listing)
+    if (isNotFound(error)) return absent(source, to, await reading.listing)
     // The tag is there and its content is not: the same digest again is the same configuration.
     if (hasCode(error, 'DAMAGE') && (await namesSame(source, to, signal))) return 'broken'
     throw error

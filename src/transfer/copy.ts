@@ -12,12 +12,7 @@ import {hashingOf, macKeyOf} from '../kloset/configuration.js'
 import {CONFIG_TAG, type Resource, tagOf} from '../kloset/resource.js'
 import {DEFAULT_CONCURRENCY} from '../kloset/store.js'
 import {systemClock} from '../util/clock.js'
-import {
-  checkTarget,
-  readSourceConfiguration,
-  type SourceConfiguration,
-  type TargetConfiguration,
-} from './config-gate.js'
+import {checkTarget, readSourceConfiguration, type SourceConfiguration} from './config-gate.js'
 import {emptyListing, listStore, type StoreListing} from './listing.js'
 import {MacChecks} from './mac-check.js'
 import {ObjectCopier, type ObjectCopierOptions} from './object-copier.js'
@@ -124,6 +119,17 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     }
   }
 
+  /** Something that goes on beside other work: its failure is told where it is waited for, and the end waits for it. */
+  #begin<T>(work: Promise<T> | T): Promise<T> {
+    const pending = Promise.resolve(work)
+    this.#running.add(pending)
+    pending.then(
+      () => this.#running.delete(pending),
+      () => this.#running.delete(pending),
+    )
+    return pending
+  }
+
   async #checks({configuration}: SourceConfiguration): Promise<MacChecks | undefined> {
     const {secret, verify = 'digest'} = this.#options
     if (verify === 'digest') return undefined
@@ -133,13 +139,6 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     throw new InvalidArgumentError('the store is encrypted: its MACs cannot be checked without its passphrase', {
       suggestions: ['Give --passphrase-file FILE, or set PLAKAR_PASSPHRASE.', 'Digests are checked without it.'],
     })
-  }
-
-  async *#config(look: ObjectLook, state: TargetConfiguration): AsyncGenerator<CopyOutcome> {
-    const outcome = await look.bring(CONFIG, {isThere: state !== 'absent'})
-    yield outcome
-    // Without it nothing that follows could be read.
-    if (outcome.failure) throw look.lastError(outcome)
   }
 
   #copier(
@@ -163,9 +162,7 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     const {concurrency = DEFAULT_CONCURRENCY} = this.#options
     const bring = async (mac: Mac) => {
       const subject = {mac, resource, tag: tagOf(resource, mac)}
-      const pending = look.bring(subject, {isThere: there.has(mac)})
-      this.#running.add(pending)
-      return pending.finally(() => this.#running.delete(pending))
+      return this.#begin(look.bring(subject, {isThere: there.has(mac)}))
     }
 
     this.#report(`${resource}s`, macs.size)
@@ -189,21 +186,31 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     if (from.location === to?.location) throw new InvalidArgumentError(`${from.location}: cannot be copied onto itself`)
     const {dryRun = false, overwrite = false, quick = false, resources = DEFAULT_RESOURCES} = this.#options
     const onTag = (done: number) => this.#options.onProgress?.({bytes: 0, done, phase: 'listing', total: undefined})
-    const source = await readSourceConfiguration(from, {signal})
+    const reading = {
+      early: this.#begin(listStore(from, {onTag, signal})),
+      listing: this.#begin(to ? listStore(to, {signal}) : emptyListing()),
+      source: this.#begin(readSourceConfiguration(from, {signal})),
+    }
+    const checking = this.#begin(to ? checkTarget(to, reading, {signal}) : ('absent' as const))
+    const source = await reading.source
     const checks = await this.#checks(source)
     // States that are listed before the packfiles are: whatever they need was there by then.
-    const [early, there] = await Promise.all([
-      listStore(from, {onTag, signal}),
-      to ? listStore(to, {signal}) : emptyListing(),
-    ])
+    const [early, there] = await Promise.all([reading.early, reading.listing])
     const latest = await listStore(from, {onTag, signal})
-    const config = to ? await checkTarget(source, to, there, {signal}) : 'absent'
+    const isThere = (await checking) !== 'absent'
     this.#tally.begin({dryRun, latest, resources, source, there})
-    const copier = dryRun ? undefined : this.#copier({checks, signal})
+    const copier = dryRun ? undefined : this.#copier({checks, ready: async (): Promise<void> => configured, signal})
     const look = new ObjectLook({copier, failures: this.#failures, from, overwrite, quick, signal, to})
-    yield* this.#config(look, config)
-    if (resources.includes('packfile')) {
-      yield* this.#objects(look, 'packfile', latest.macs.packfile, there.macs.packfile)
+    const bringing = this.#begin(look.bring(CONFIG, {isThere}))
+    const configured = this.#begin(requireBrought(bringing, look))
+    // Their content comes meanwhile; their tags wait for it.
+    const packfiles = this.#objects(look, 'packfile', latest.macs.packfile, there.macs.packfile)
+    const first = resources.includes('packfile') ? this.#begin(packfiles.next()) : undefined
+    yield await bringing
+    // Without it nothing that follows could be read.
+    await configured
+    if (first) {
+      for (let next = await first; !next.done; next = await packfiles.next()) yield next.value
     }
 
     if (resources.includes('state')) yield* this.#states(look, {early, latest, there})
@@ -246,6 +253,12 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
       yield isListed ? {...outcome, failure, status: 'failed'} : outcome
     }
   }
+}
+
+/** @throws what the configuration failed with */
+async function requireBrought(bringing: Promise<CopyOutcome>, look: ObjectLook): Promise<void> {
+  const outcome = await bringing
+  if (outcome.failure) throw look.lastError(outcome)
 }
 
 /** The repository from which blobs may be mounted: the source's, when both lie in one registry. */

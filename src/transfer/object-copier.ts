@@ -20,6 +20,8 @@ export interface ObjectCopierOptions {
   /** Name of the source's repository, when both lie in one registry. */
   readonly mountFrom: string | undefined
   readonly onBytes?: ((count: number) => void) | undefined
+  /** Settles when the target has the store's configuration: before that it gets no other tag. */
+  readonly ready: () => Promise<void>
   readonly signal: AbortSignal | undefined
   readonly to: Repository
 }
@@ -126,6 +128,7 @@ export class ObjectCopier {
     configured.catch(() => {})
     const {mounted, sent} = await this.#blob(subject, layer)
     const hasConfig = await configured
+    if (resource !== 'config') await atTarget(this.#options.ready())
     const reason = rewrite ?? (hasConfig ? undefined : 'its config blob is missing at the source')
     const note = reason === undefined ? await this.#pushAsIs(subject, plan) : await this.#rewrite(subject, plan, reason)
     return {

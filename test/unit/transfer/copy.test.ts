@@ -1,9 +1,12 @@
 import {expect} from 'chai'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 
+import {KlosetOciError} from '../../../src/errors.js'
 import {tagOf} from '../../../src/kloset/resource.js'
 import {memoryRepository} from '../../../src/registry/memory/repository.js'
 import {copyExitCode} from '../../../src/transfer/index.js'
 import {bufferSource} from '../../../src/util/content-source.js'
+import {failureOf} from '../../helpers/failure.js'
 import {testMac} from '../../helpers/macs.js'
 import {spyRepository} from '../../helpers/spy-repository.js'
 import {contentsOf, expectWhole, objectsOf} from '../../helpers/store-shape.js'
@@ -30,6 +33,45 @@ describe('copy', () => {
     await copied(repository, target, {concurrency: 8})
     const tags = calls.filter(({name}) => name === 'manifests.push').map(({subject}) => subject.replace(/-.*/, ''))
     expect(tags).to.deep.equal(['CONFIG', ...Array.from({length: 6}, () => 'packfiles'), 'state'])
+  })
+
+  it('sends content while CONFIG is on its way, and no tag before CONFIG is there', async () => {
+    const {repository} = await storeWithPackfiles(6)
+    let tellAll: (() => void) | undefined
+    const allSent = new Promise<void>((resolve) => {
+      tellAll = resolve
+    })
+    let sent = 0
+    let isThere = false
+    const early: string[] = []
+    const {repository: target} = spyRepository(memoryRepository('target'), {
+      async before({name, subject}) {
+        if (name === 'blobs.pushForced' && ++sent === 7) tellAll?.()
+        if (name !== 'manifests.push' || isThere) return
+        if (subject === 'CONFIG') {
+          // That of CONFIG, and those of the packfiles.
+          await allSent
+          await nextTurn()
+          isThere = true
+        } else early.push(subject)
+      },
+    })
+    await copied(repository, target, {concurrency: 8})
+    expect(early).to.deep.equal([])
+    await expectWhole(target, 'the copy')
+  })
+
+  it('writes no tag at all when CONFIG cannot be written', async () => {
+    const {repository} = await storeWithPackfiles(6)
+    const refused = new KlosetOciError('UNREACHABLE', 'no CONFIG today')
+    const {calls, repository: target} = spyRepository(memoryRepository('target'), {
+      before({name, subject}) {
+        if (name === 'manifests.push' && subject === 'CONFIG') throw refused
+      },
+    })
+    expect(await failureOf(copied(repository, target))).to.equal(refused)
+    const tags = calls.filter(({name}) => name === 'manifests.push').map(({subject}) => subject)
+    expect(new Set(tags)).to.deep.equal(new Set(['CONFIG']))
   })
 
   it('writes nothing when there is nothing to do', async () => {
