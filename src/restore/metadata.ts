@@ -53,11 +53,17 @@ function plainMode(mode: number): number {
   return mode & ~process.umask()
 }
 
+const MICROSECONDS = 1_000_000
+/** From one number to the next one that there is, between 1 and 2. */
+const STEP = 2 ** -52
+
 /**
- * A time as the runtime takes it: it keeps microseconds, and cuts what it cannot hold. Before 1970 it keeps seconds.
+ * A time as the runtime takes it: whole microseconds, as a number that is not below them, since older runtimes cut what
+ * is less than one, and as near to them as there is one, since newer ones keep that. Before 1970 it keeps seconds.
  */
 export function timeOf({nanoseconds, seconds}: Timestamp): Date | number {
   if (seconds < 0) return new Date(seconds * 1000)
-  // Between two microseconds, so that a number just below does not lose one.
-  return seconds + (Math.floor(nanoseconds / 1000) + 0.3) / 1e6
+  const micro = Math.floor(nanoseconds / 1000)
+  const time = seconds + micro / MICROSECONDS
+  return (time - seconds) * MICROSECONDS < micro ? time * (1 + STEP) : time
 }
