@@ -62,18 +62,14 @@ const UNUSED = {
 const withoutUnused = {
   name: 'without-unused',
   setup({onLoad, onResolve}) {
-    for (const [importer, parts] of Object.entries(UNUSED)) {
-      const isIts = new RegExp(`[/\\\\]node_modules[/\\\\]${importer}[/\\\\]`)
-      const filter = new RegExp(
-        `^(?:${Object.keys(parts)
-          .join('|')
-          .replaceAll('.', String.raw`\.`)})$`,
-      )
-      onResolve({filter}, (from) =>
-        isIts.test(from.importer) ? {namespace: 'unused', path: from.path, pluginData: parts[from.path]} : undefined,
-      )
-    }
-
+    const entries = Object.entries(UNUSED)
+    onResolve({filter: /.*/}, (from) => {
+      const importer = from.importer.replaceAll('\\', '/')
+      const [, parts] = entries.find(([name]) => importer.includes(`/node_modules/${name}/`)) ?? []
+      return parts && Object.hasOwn(parts, from.path)
+        ? {namespace: 'unused', path: from.path, pluginData: parts[from.path]}
+        : undefined
+    })
     onLoad({filter: /.*/, namespace: 'unused'}, ({pluginData}) => ({contents: pluginData}))
   },
 }
@@ -84,11 +80,12 @@ const lazySegmenter = {
   name: 'lazy-segmenter',
   setup({onLoad}) {
     onLoad({filter: /[/\\]string-width[/\\]index\.js$/}, ({path}) => {
-      const contents = readFileSync(path, 'utf8').replace(
-        EAGER_SEGMENTER,
-        'let made; const segmenter = {segment: (text) => (made ??= new Intl.Segmenter()).segment(text)}',
-      )
-      return {contents}
+      const [before, after] = readFileSync(path, 'utf8').split(EAGER_SEGMENTER)
+      // An older string-width, which others use, has none; ours must not get one in other words unnoticed.
+      if (after === undefined && before.includes('Segmenter'))
+        throw new Error(`${path}: its segmenter is made otherwise`)
+      const lazy = 'let made; const segmenter = {segment: (text) => (made ??= new Intl.Segmenter()).segment(text)}'
+      return {contents: after === undefined ? before : `${before}${lazy}${after}`}
     })
   },
 }

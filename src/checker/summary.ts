@@ -2,7 +2,7 @@ import type {ResourceName} from '../kloset/resource.js'
 import type {Finding, FindingKind, Severity} from './findings.js'
 
 import {EXIT} from '../exit-codes.js'
-import {isFolder} from '../registry/reference.js'
+import {isInFolder} from '../registry/reference.js'
 import {isDamage, isGap} from './findings.js'
 import {firstStep, nextSteps} from './next-steps.js'
 
@@ -50,7 +50,7 @@ export class Tally {
 
   /** @param location of the store: next steps speak of what it is */
   constructor(location: string) {
-    this.#isFolder = isFolder(location)
+    this.#isFolder = isInFolder(location)
   }
 
   /** Whether anything could not be looked at so far. */

@@ -14,7 +14,7 @@ import {fromArg} from '../cli/two-stores.js'
 import {NotFoundError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
-import {isFolder} from '../registry/reference.js'
+import {isInFolder} from '../registry/reference.js'
 import {type CopyProgress, MirrorLedger, mirrorStore, type MirrorSummary} from '../transfer/index.js'
 import {systemClock} from '../util/clock.js'
 
@@ -96,7 +96,7 @@ retention rule eats a backup. Nothing is ever deleted at the target. A second ru
         if (summary.gone.unexplained > 0) {
           this.note(
             `next: ${shellCommand('kloset-oci', 'gc-check', args.from)}, and see ${
-              isFolder(from.location) ? 'what expires or cleans up files there' : "the registry's retention rules"
+              isInFolder(from.location) ? 'what expires or cleans up files there' : "the registry's retention rules"
             }`,
           )
           this.note(`to bring it back: ${shellCommand('kloset-oci', 'copy', args.to, args.from)}`)

@@ -12,7 +12,7 @@ import {keepYoungGenerationSmall} from '../cli/young-generation.js'
 import {InvalidArgumentError, LockedError} from '../errors.js'
 import {EXIT} from '../exit-codes.js'
 import {KlosetStore} from '../kloset/store.js'
-import {isFolder} from '../registry/reference.js'
+import {isInFolder} from '../registry/reference.js'
 import {applyRepair, type ApplyResult, encodePlan, idOf, journalPathOf} from '../repair/index.js'
 import {type FreedResidue, removeResidue} from '../repair/prune-residue.js'
 import {planPrune, type PrunePlan, type PruneResidue} from '../repair/prune.js'
@@ -210,7 +210,7 @@ function appliedLines(
     ...(manifests > 0 ? [`${plural(manifests, 'untagged manifest')} removed`] : []),
     blobs > 0
       ? `${plural(blobs, 'blob')} freed, ${humanSize(bytes)}`
-      : isFolder(store)
+      : isInFolder(store)
         ? 'no space is freed yet: blobs younger than the time of grace stay, and a later prune takes them'
         : "space is freed by the registry's own garbage collection",
   ]

@@ -49,6 +49,11 @@ const NAMES: ReadonlyMap<BlobType, string> = new Map([
   [BLOB_TYPES.xattrNode, 'xattr-node'],
 ])
 
+/** What names a blob in maps and sets. @param type or its name: one of the two throughout */
+export function blobKey(type: BlobType | string, mac: string): string {
+  return `${type} ${mac}`
+}
+
 /** kloset's name of a type, or `type 99` for one that has none here. */
 export function blobTypeName(type: BlobType): string {
   return NAMES.get(type) ?? `type ${type}`

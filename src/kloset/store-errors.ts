@@ -1,7 +1,7 @@
 import type {ObjectLocation} from './object-index.js'
 
 import {KlosetOciError, NotFoundError} from '../errors.js'
-import {isFolder} from '../registry/reference.js'
+import {isInFolder} from '../registry/reference.js'
 import {CONFIG_TAG} from './resource.js'
 
 /** The tag is there and what it points at is not: damage, whoever took it. */
@@ -10,7 +10,7 @@ export function contentMissing(location: string, tag: string, at: ObjectLocation
     cause,
     facts: {digest: at.layer, manifest: at.manifest, tag},
     suggestions: [
-      isFolder(location)
+      isInFolder(location)
         ? 'Stop what cleans up in the folder, then look for the blob in a mirror, or in a copy or snapshot of the folder.'
         : "Stop the registry's garbage collection, then look for the blob in a mirror, a copy or the registry's backup.",
     ],

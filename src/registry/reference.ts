@@ -22,7 +22,7 @@ const OCI_SCHEME = 'oci://'
 const LAYOUT_SCHEME = 'oci-layout:'
 
 /** Whether a repository's `location` is that of an image-layout folder, of which no registry is to be spoken. */
-export function isFolder(location: string): boolean {
+export function isInFolder(location: string): boolean {
   return location.startsWith(LAYOUT_SCHEME)
 }
 

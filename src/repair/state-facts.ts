@@ -3,7 +3,7 @@ import type {CallOptions} from '../registry/interfaces.js'
 import type {Copy} from './sources/source.js'
 import type {StoreKeys} from './store-keys.js'
 
-import {blobTypeName} from '../kloset/blob-type.js'
+import {blobKey, blobTypeName} from '../kloset/blob-type.js'
 import {EnvelopeChecker, EnvelopeWindow} from '../kloset/envelope.js'
 import {StateDecoder} from '../kloset/state.js'
 
@@ -20,7 +20,7 @@ export interface CopiedState {
 }
 
 export interface StateFactsOptions extends CallOptions {
-  /** Blobs that are looked for, by name of the type and MAC. */
+  /** Blobs that are looked for: `blobKey` of the name of their type. */
   readonly placing?: ReadonlySet<string> | undefined
 }
 
@@ -51,7 +51,7 @@ export async function readStateFacts(
     for await (const part of codec.decodeStream(data(), MAX_STATE_BYTES)) {
       decoder ??= new StateDecoder(checker.header(copy.name)!.version, copy.name)
       for (const entry of decoder.push(part)) {
-        if (placing && entry.kind === 'location' && placing.has(`${blobTypeName(entry.type)} ${entry.mac}`)) {
+        if (placing && entry.kind === 'location' && placing.has(blobKey(blobTypeName(entry.type), entry.mac))) {
           places.add(entry.packfile)
         }
 

@@ -1,7 +1,7 @@
 import type {StoreContents} from '../kloset/contents.js'
 import type {Mac} from '../kloset/mac.js'
 
-import {BLOB_TYPES, type BlobType} from '../kloset/blob-type.js'
+import {BLOB_TYPES, blobKey} from '../kloset/blob-type.js'
 import {isObjectFault} from '../kloset/faults.js'
 import {macFromBytes} from '../kloset/mac.js'
 import {type BlobReader, encodeEmptyObject, Snapshot} from '../kloset/snapshot/index.js'
@@ -30,8 +30,8 @@ export function knowingEmptyFiles({hasher, read}: Pick<StoreContents, 'hasher' |
     const ofNothing = macOf(nothing)
     const object = encodeEmptyObject(ofNothing)
     return new Map([
-      [keyOf(BLOB_TYPES.chunk, ofNothing), nothing],
-      [keyOf(BLOB_TYPES.object, macOf(object)), object],
+      [blobKey(BLOB_TYPES.chunk, ofNothing), nothing],
+      [blobKey(BLOB_TYPES.object, macOf(object)), object],
     ])
   }
 
@@ -41,13 +41,9 @@ export function knowingEmptyFiles({hasher, read}: Pick<StoreContents, 'hasher' |
     } catch (error) {
       if (!isObjectFault(error)) throw error
       known ??= knownBlobs()
-      const bytes = known.get(keyOf(type, mac))
+      const bytes = known.get(blobKey(type, mac))
       if (bytes) return bytes
       throw error
     }
   }
-}
-
-function keyOf(type: BlobType, mac: Mac): string {
-  return `${type}:${mac}`
 }

@@ -4,7 +4,7 @@ import type {Mac} from '../../kloset/mac.js'
 import type {Finding} from '../findings.js'
 
 import {hasCode, isNotFound, messageOf} from '../../errors.js'
-import {BLOB_TYPES, blobTypeName} from '../../kloset/blob-type.js'
+import {BLOB_TYPES, blobKey, blobTypeName} from '../../kloset/blob-type.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {tagOf} from '../../kloset/resource.js'
 import {type BlobReference, type BrokenReference, snapshotReferences} from '../../kloset/snapshot/index.js'
@@ -163,7 +163,7 @@ class DamageWalk {
     // A state is lost as well: the blob is there, then, and nobody says where.
     if (this.#lostState !== undefined) return this.#lostState
     if (this.#contents.unreadable.length > 0) return this.#unread()
-    const key = `missing ${keyOf(type, mac)}`
+    const key = `missing ${blobKey(type, mac)}`
     const known = this.#found.get(key)
     if (known !== undefined) return known
     const name = blobTypeName(type)
@@ -213,7 +213,7 @@ class DamageWalk {
   }
 
   #unreadable(type: BlobType, mac: Mac, error: unknown): number {
-    const key = `unreadable ${keyOf(type, mac)}`
+    const key = `unreadable ${blobKey(type, mac)}`
     const known = this.#found.get(key)
     if (known !== undefined) return known
     const packfile = this.#contents.index.locate(type, mac)?.packfile
@@ -253,10 +253,6 @@ class DamageWalk {
       this.#note(reference)
     }
   }
-}
-
-function keyOf(type: BlobType, mac: Mac): string {
-  return `${type} ${mac}`
 }
 
 function push<K>(map: Map<K, number[]>, key: K, number: number): void {

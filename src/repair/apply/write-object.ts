@@ -10,7 +10,7 @@ import {ObjectWriter} from '../../kloset/object-writer.js'
 import {type Digest} from '../../registry/digest.js'
 import {describeManifest} from '../../registry/manifest.js'
 import {MEDIA_TYPE} from '../../registry/media-types.js'
-import {isFolder} from '../../registry/reference.js'
+import {isInFolder} from '../../registry/reference.js'
 import {tagStateOf} from '../tag-state.js'
 import {type ApplyContext, createdOf} from './context.js'
 
@@ -57,12 +57,12 @@ export async function replaceBlob(target: Descriptor, source: ContentSource, con
   })
   await repository.blobs.push(target, source, {force: true, signal})
   if (await isSound(target, context)) return
-  const isInFolder = isFolder(repository.location)
-  const keeper = isInFolder ? 'folder' : 'registry'
+  const inFolder = isInFolder(repository.location)
+  const keeper = inFolder ? 'folder' : 'registry'
   throw new KlosetOciError('DAMAGE', `${target.digest}: the ${keeper} keeps the damaged bytes, whatever is sent`, {
     facts: {digest: target.digest},
     suggestions: [
-      isInFolder
+      inFolder
         ? 'Check the disk that the folder is on (the system log tells more), then run `repair apply` again.'
         : "Remove the blob in the registry's own storage or let its garbage collection take it, restart the registry, then run `repair apply` again.",
       'Or copy the store into a new repository, and repair that.',

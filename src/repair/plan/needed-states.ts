@@ -4,10 +4,11 @@ import type {PlanContext} from './context.js'
 
 import {mapDamage} from '../../checker/verify/damage-map.js'
 import {KlosetOciError} from '../../errors.js'
-import {blobTypeName} from '../../kloset/blob-type.js'
+import {blobKey, blobTypeName} from '../../kloset/blob-type.js'
 import {StoreContents} from '../../kloset/contents.js'
 import {tagOf} from '../../kloset/resource.js'
 import {KlosetStore} from '../../kloset/store.js'
+import {listStore} from '../../transfer/listing.js'
 import {type CopiedState, readStateFacts} from '../state-facts.js'
 import {tagStateOf} from '../tag-state.js'
 import {draft} from './draft.js'
@@ -78,20 +79,21 @@ export class NeededStates {
 
   async #lookUp(): Promise<ReadonlySet<string>> {
     const {keys, onSnapshot, overlay, signal} = this.#context
-    const packfiles = new Set<string>()
-    for await (const tag of overlay.tags({signal})) if (tag.startsWith('packfiles-')) packfiles.add(tag)
-    const hasPackfile = (mac: Mac) => packfiles.has(tagOf('packfile', mac))
+    const {macs} = await listStore(overlay, {signal})
+    const hasPackfile = (mac: Mac) => macs.packfile.has(mac)
     const contents = await StoreContents.open(new KlosetStore(overlay), {secret: keys!.secret, signal})
     try {
       const {findings} = await mapDamage(contents, [], {hasPackfile, onSnapshot, signal})
       const missing = new Set(
-        findings.flatMap(({blob, kind}) => (kind === 'reference-missing' && blob ? [keyOf(blob.type, blob.mac)] : [])),
+        findings.flatMap(({blob, kind}) =>
+          kind === 'reference-missing' && blob ? [blobKey(blob.type, blob.mac)] : [],
+        ),
       )
       if (missing.size === 0) return missing
       // What lies in a packfile that is lost is told with that.
       for (const {mac, packfile, type} of contents.index.allLocations()) {
         const known = contents.index.packfile(packfile)
-        if (known?.known && known.coloured === undefined) missing.delete(keyOf(blobTypeName(type), mac))
+        if (known?.known && known.coloured === undefined) missing.delete(blobKey(blobTypeName(type), mac))
       }
 
       return missing
@@ -99,8 +101,4 @@ export class NeededStates {
       contents.close()
     }
   }
-}
-
-function keyOf(type: string, mac: Mac | string): string {
-  return `${type} ${mac}`
 }

@@ -6,7 +6,7 @@ import type {LostObject} from './plan-objects.js'
 import type {Lost, LostState} from './plan-states.js'
 import type {LostPath} from './types.js'
 
-import {BLOB_TYPES, type BlobType} from '../../kloset/blob-type.js'
+import {BLOB_TYPES, blobKey, type BlobType} from '../../kloset/blob-type.js'
 import {StoreContents} from '../../kloset/contents.js'
 import {isObjectFault} from '../../kloset/faults.js'
 import {macFromBytes} from '../../kloset/mac.js'
@@ -72,7 +72,7 @@ class LossFinder {
     for (const one of packfiles) {
       const mac = one.patient.mac!
       const saved = await this.#salvage(one, known.get(mac) ?? [])
-      kept.set(mac, new Set(saved.map((blob) => keyOf(blob))))
+      kept.set(mac, new Set(saved.map(({mac, type}) => blobKey(type, mac))))
       if (saved.some(({type}) => type !== BLOB_TYPES.random)) salvageable.add(mac)
     }
 
@@ -80,7 +80,7 @@ class LossFinder {
       for (const {mac, type} of blobs) {
         if (type === BLOB_TYPES.random) continue
         const places = index.locations(type, mac)
-        const key = keyOf({mac, type})
+        const key = blobKey(type, mac)
         const isSaved = places.some((place) => {
           const still = kept.get(place.packfile)
           return still === undefined || still.has(key)
@@ -107,7 +107,7 @@ class LossFinder {
     const {index} = this.#contents
     const charge = ({mac, type}: BlobName, snapshot: Mac, path: string | undefined) => {
       const isUntold = isStateLost && !index.locate(type, mac)
-      const packfile = this.#lost.get(keyOf({mac, type})) ?? (isUntold ? UNTOLD : undefined)
+      const packfile = this.#lost.get(blobKey(type, mac)) ?? (isUntold ? UNTOLD : undefined)
       if (packfile === undefined) return
       const cost = costs.get(packfile) ?? {count: 0, paths: [], seen: new Set<string>(), snapshots: new Set<Mac>()}
       costs.set(packfile, cost)
@@ -228,7 +228,3 @@ interface Cost {
 
 /** By the packfile that had what was lost. */
 type Costs = ReadonlyMap<string, Cost>
-
-function keyOf({mac, type}: BlobName): string {
-  return `${type} ${mac}`
-}
