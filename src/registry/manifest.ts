@@ -42,8 +42,16 @@ export function describeManifest({bytes, mediaType}: RawManifest): Descriptor {
   return {digest: digestOf(bytes), mediaType, size: bytes.byteLength}
 }
 
-/** @throws ProtocolError when the bytes are not a JSON object */
+/** Manifests are looked at by several, one after the other. */
+const parsed = new WeakMap<Uint8Array, JsonObject>()
+
+/**
+ * Decodes a manifest, once for the same array: its bytes must not change afterwards.
+ * @throws ProtocolError when the bytes are not a JSON object
+ */
 export function parseManifestJson(bytes: Uint8Array, what: string): JsonObject {
+  const known = parsed.get(bytes)
+  if (known) return known
   if (isNestedDeeper(bytes, MAX_DEPTH)) throw new ProtocolError(`${what}: manifest is nested too deeply`)
   let value: unknown
   try {
@@ -54,6 +62,7 @@ export function parseManifestJson(bytes: Uint8Array, what: string): JsonObject {
   }
 
   if (!isObject(value)) throw new ProtocolError(`${what}: manifest is not a JSON object`)
+  parsed.set(bytes, value)
   return value
 }
 

@@ -4,7 +4,7 @@ import type {Descriptor} from './descriptor.js'
 
 import {IntegrityError} from '../errors.js'
 import {Relay} from '../util/relay.js'
-import {algorithmOf, Digester} from './digest.js'
+import {algorithmOf, Digester, digestOf} from './digest.js'
 
 /**
  * Fails instead of ending when the number of bytes or their digest is not the descriptor's. A byte too many fails at
@@ -30,10 +30,19 @@ class Verified extends Relay {
   protected override finish(): undefined {
     const {digest, size} = this.#target
     if (size >= 0 && this.#digester.size !== size) throw sizeMismatch(this.#target, this.#digester.size)
-    const actual = this.#digester.value()
-    if (actual === digest) return
-    throw new IntegrityError(`content of ${digest} has digest ${actual}`, {facts: {actual, expected: digest}})
+    checkDigest(this.#digester.value(), digest)
   }
+}
+
+/** @throws IntegrityError when they are not the descriptor's; a size of -1 is not checked */
+export function checkContent(bytes: Buffer, target: Descriptor): void {
+  if (target.size >= 0 && bytes.length !== target.size) throw sizeMismatch(target, bytes.length)
+  checkDigest(digestOf(bytes, algorithmOf(target.digest)), target.digest)
+}
+
+function checkDigest(actual: string, expected: string): void {
+  if (actual === expected) return
+  throw new IntegrityError(`content of ${expected} has digest ${actual}`, {facts: {actual, expected}})
 }
 
 function sizeMismatch({digest, size}: Descriptor, actual: number): IntegrityError {

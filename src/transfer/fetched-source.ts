@@ -2,10 +2,11 @@ import type {Readable} from 'node:stream'
 
 import type {Descriptor} from '../registry/descriptor.js'
 import type {CallOptions, Repository} from '../registry/interfaces.js'
-import type {ContentSource} from '../util/content-source.js'
 import type {Sink} from '../util/drain.js'
 
 import {messageOf} from '../errors.js'
+import {collect} from '../util/collect.js'
+import {bufferSource, type ContentSource} from '../util/content-source.js'
 import {Relay} from '../util/relay.js'
 
 /** Looks at bytes as they pass. */
@@ -65,6 +66,24 @@ export class FetchedSource implements ContentSource {
     this.#failure ??= error instanceof Error ? error : new Error(messageOf(error))
     return this.#failure
   }
+}
+
+/**
+ * A small blob of another repository as something to send, fetched before it is sent: it can be sent again without.
+ * @throws what it was fetched with, or what the check throws
+ */
+export async function fetchHeld(
+  from: Repository,
+  target: Descriptor,
+  {check, onBytes, signal}: FetchedSourceOptions = {},
+): Promise<ContentSource> {
+  const stream = await from.blobs.fetch(target, {signal})
+  const bytes = await collect(stream, {limit: target.size, what: `blob ${target.digest}`})
+  onBytes?.(bytes.length)
+  const passing = check?.()
+  passing?.update(bytes)
+  passing?.finish()
+  return {...bufferSource(bytes), proves: target.digest}
 }
 
 /** What is fetched, on its way to where it is sent. */

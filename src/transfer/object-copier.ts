@@ -10,8 +10,9 @@ import {ObjectWriter} from '../kloset/object-writer.js'
 import {canMount, type Repository} from '../registry/interfaces.js'
 import {parseImageManifest} from '../registry/manifest.js'
 import {ANNOTATION, MEDIA_TYPE} from '../registry/media-types.js'
+import {HELD_BYTES} from '../util/content-source.js'
 import {ConfigBlobCopier} from './config-blobs.js'
-import {FetchedSource, type PassingCheck} from './fetched-source.js'
+import {FetchedSource, fetchHeld, type PassingCheck} from './fetched-source.js'
 
 export interface ObjectCopierOptions {
   readonly checks?: MacChecks | undefined
@@ -108,7 +109,13 @@ export class ObjectCopier {
       return {mounted: true, sent: false}
 
     const push = async (check?: () => PassingCheck) => {
-      const source = new FetchedSource(from, layer, {check, onBytes, signal})
+      const options = {check, onBytes, signal}
+      if (layer.size <= HELD_BYTES) {
+        const held = await atSource(fetchHeld(from, layer, options))
+        return atTarget(to.blobs.push(layer, held, {force: true, signal}))
+      }
+
+      const source = new FetchedSource(from, layer, options)
       try {
         return await to.blobs.push(layer, source, {force: true, signal})
       } catch (error) {

@@ -48,6 +48,9 @@ export function fileSource(path: string, size: number): ContentSource {
 
 const SLICE_BYTES = 512 * 1024
 
+/** Content up to this size is handled at once where it is in memory, or comes into it whole. */
+export const HELD_BYTES = 256 * 1024
+
 /** A byte stream over one buffer in slices, so that a slow consumer holds back the producer. */
 export function readableOf(bytes: Buffer): Readable {
   return new Slices([bytes])
@@ -58,24 +61,50 @@ export function readableOfAll(pieces: readonly Buffer[]): Readable {
   return new Slices(pieces)
 }
 
+/**
+ * The bytes of a stream over a little memory that nobody has begun to read, without the turns that a stream takes: they
+ * cost more than what is done with such bytes. The stream is not used afterwards.
+ * @returns none for any other stream
+ */
+export function takeHeld(stream: Readable): Buffer | undefined {
+  return stream instanceof Slices ? stream.takeAll() : undefined
+}
+
 /** Bytes in memory as a stream. */
 class Slices extends DrainableStream {
-  readonly #slices: Iterator<Buffer>
+  /** What is not being read yet. */
+  #pieces: readonly Buffer[] | undefined
+  #slices: Iterator<Buffer> | undefined
 
-  constructor(pieces: Iterable<Buffer>) {
+  constructor(pieces: readonly Buffer[]) {
     super({highWaterMark: SLICE_BYTES})
-    this.#slices = slicesOf(pieces)
+    this.#pieces = pieces
   }
 
   override _read(): void {
-    const {done, value} = this.#slices.next() as IteratorResult<Buffer, undefined>
+    const {done, value} = this.#begun().next() as IteratorResult<Buffer, undefined>
     this.push(done ? null : value)
   }
 
   protected override async giveAll(sink: Sink): Promise<void> {
-    for (let slice = this.#slices.next(); !slice.done && !this.destroyed; slice = this.#slices.next()) {
+    const slices = this.#begun()
+    for (let slice = slices.next(); !slice.done && !this.destroyed; slice = slices.next()) {
       await sink(slice.value as Buffer)
     }
+  }
+
+  /** @see takeHeld */
+  takeAll(): Buffer | undefined {
+    const [bytes, ...more] = this.#pieces ?? []
+    if (!bytes || more.length > 0 || bytes.length > HELD_BYTES || this.destroyed) return undefined
+    this.#pieces = []
+    return bytes
+  }
+
+  #begun(): Iterator<Buffer> {
+    this.#slices ??= slicesOf(this.#pieces ?? [])
+    this.#pieces = undefined
+    return this.#slices
   }
 }
 

@@ -24,6 +24,7 @@ export function isStringRecord(value: unknown): value is Record<string, string> 
 }
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+const [OPENING_LIST, OPENING_OBJECT] = [0x5b, 0x7b]
 /** What `[`, `]`, `{` and `}` do to the depth. */
 const DEPTHS: ReadonlyMap<number | undefined, number> = new Map([
   [0x5b, 1],
@@ -34,6 +35,8 @@ const DEPTHS: ReadonlyMap<number | undefined, number> = new Map([
 
 /** Whether lists and objects of a JSON text lie in one another deeper than `limit`: what walks over such a value falls. */
 export function isNestedDeeper(json: Uint8Array, limit: number): boolean {
+  // Most have fewer of them than could lie in one another: to count those is a few calls, not one for each byte.
+  if (hasAtMost(limit, json, OPENING_LIST, OPENING_OBJECT)) return false
   let depth = 0
   let isText = false
   for (let at = 0; at < json.length; at++) {
@@ -47,4 +50,16 @@ export function isNestedDeeper(json: Uint8Array, limit: number): boolean {
   }
 
   return false
+}
+
+function hasAtMost(limit: number, bytes: Uint8Array, ...values: readonly number[]): boolean {
+  let count = 0
+  for (const value of values) {
+    for (let at = bytes.indexOf(value); at >= 0; at = bytes.indexOf(value, at + 1)) {
+      count += 1
+      if (count > limit) return false
+    }
+  }
+
+  return true
 }

@@ -100,10 +100,15 @@ export async function storeWithStates(count: number) {
   return made
 }
 
-/** A store with `count` packfiles and one state that knows them. */
-export async function storeWithPackfiles(count: number) {
+/**
+ * A store with `count` packfiles and one state that knows them.
+ * @param padding bytes by which each packfile is longer
+ */
+export async function storeWithPackfiles(count: number, {padding = 0}: {readonly padding?: number} = {}) {
   const made = await emptyStore()
-  const packfiles = await Promise.all(Array.from({length: count}, async (_, index) => packfileOf(`packfile ${index}`)))
+  const packfiles = await Promise.all(
+    Array.from({length: count}, async (_, index) => packfileOf(`packfile ${index}`.padEnd(padding, '.'))),
+  )
   for (const {bytes, mac} of packfiles) await made.store.put('packfile', mac, bufferSource(bytes))
   const state = await stateOf(packfiles.map(({mac}) => knows(mac)))
   await made.store.put('state', testMac(1), bufferSource(state))

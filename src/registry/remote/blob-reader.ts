@@ -8,10 +8,12 @@ import type {OpenedBody} from './resumable.js'
 
 import {IntegrityError, InvalidArgumentError, ProtocolError, UnsupportedError} from '../../errors.js'
 import {abortable} from '../../util/abort.js'
+import {collect} from '../../util/collect.js'
+import {HELD_BYTES, readableOf} from '../../util/content-source.js'
 import {expectStatus} from '../errors.js'
 import {cutRange} from '../local/range.js'
 import {discard} from '../transport/body.js'
-import {verified} from '../verify-stream.js'
+import {checkContent, verified} from '../verify-stream.js'
 import {checkDigestHeader, contentLength, contentRange, refuseEncoding, unsatisfiedTotal} from './headers.js'
 import {ResumableBody} from './resumable.js'
 
@@ -19,6 +21,12 @@ interface Span {
   /** First byte behind it. */
   readonly end: number
   readonly start: number
+}
+
+interface OpenedRange extends OpenedBody {
+  readonly end: number
+  /** Bytes that come, where they are the range alone and their number was announced. */
+  readonly length?: number | undefined
 }
 
 /** Reads blobs and ranges of them. */
@@ -39,7 +47,13 @@ export class BlobReader {
   async range(target: Descriptor, range: ByteRange, {signal}: CallOptions): Promise<Readable> {
     const what = `blob ${target.digest}`
     const {end, start} = cutRange(range, target.size < 0 ? Number.POSITIVE_INFINITY : target.size, what)
-    const opened = await this.#openRange(target, {end, start}, signal)
+    let opened = await this.#openRange(target, {end, start}, signal)
+    if (opened.length !== undefined && opened.length <= HELD_BYTES) {
+      const bytes = await this.#little(opened.body, what, signal)
+      if (bytes) return readableOf(bytes)
+      opened = await this.#openRange(target, {end: opened.end, start}, signal)
+    }
+
     const body = new ResumableBody({
       cut: true,
       end: opened.end,
@@ -70,15 +84,28 @@ export class BlobReader {
       throw error
     }
 
-    const end = target.size < 0 ? contentLength(response) : target.size
+    const length = contentLength(response)
+    const end = target.size < 0 ? length : target.size
+    const open = async (position: number): Promise<OpenedBody> =>
+      end === undefined
+        ? this.#again(target, position, signal)
+        : this.#openRange(target, {end, start: position}, signal)
+    let first: OpenedBody = {body: response.body, skip: 0}
+    if (length !== undefined && length <= HELD_BYTES) {
+      const bytes = await this.#little(response.body, what, signal)
+      if (bytes) {
+        checkContent(bytes, target)
+        return readableOf(bytes)
+      }
+
+      first = await open(0)
+    }
+
     const body = new ResumableBody({
       cut: false,
       end,
-      first: {body: response.body, skip: 0},
-      open: async (position) =>
-        end === undefined
-          ? this.#again(target, position, signal)
-          : this.#openRange(target, {end, start: position}, signal),
+      first,
+      open,
       policy: this.#context.policy,
       signal,
       start: 0,
@@ -116,11 +143,20 @@ export class BlobReader {
     return expectStatus(response, span ? [200, 206, 416] : [200, 206], 'GET')
   }
 
-  async #openRange(
-    target: Descriptor,
-    span: Span,
-    signal: AbortSignal | undefined,
-  ): Promise<OpenedBody & {readonly end: number}> {
+  /** Little content, taken at once. @returns none when it broke on its way, and may be asked for again now */
+  async #little(body: Readable, what: string, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
+    try {
+      return await collect(body, {limit: HELD_BYTES, what})
+    } catch (error) {
+      const {policy} = this.#context
+      const delay = signal?.aborted ? undefined : policy.delayFor(1, {error})
+      if (delay === undefined) throw error
+      await policy.pause(delay, signal)
+      return undefined
+    }
+  }
+
+  async #openRange(target: Descriptor, span: Span, signal: AbortSignal | undefined): Promise<OpenedRange> {
     const what = `blob ${target.digest}`
     const response = await this.#get(target, span, signal)
     if (response.status === 416) return this.#refused(target, {response, span}, signal)
@@ -128,7 +164,8 @@ export class BlobReader {
       refuseEncoding(response, what)
       if (response.status === 206) {
         this.#context.capabilities.ranges = 'yes'
-        return {body: response.body, end: checkRange(response, target, span), skip: 0}
+        const end = checkRange(response, target, span)
+        return {body: response.body, end, length: contentLength(response), skip: 0}
       }
 
       this.#context.capabilities.ranges = 'ignored'
@@ -147,7 +184,7 @@ export class BlobReader {
     target: Descriptor,
     {response, span}: {readonly response: HttpResponse; readonly span: Span},
     signal: AbortSignal | undefined,
-  ): Promise<OpenedBody & {readonly end: number}> {
+  ): Promise<OpenedRange> {
     await discard(response.body)
     const size = unsatisfiedTotal(response) ?? (await this.#sizeOf(target, {signal}))
     if (target.size >= 0 && size !== target.size) checkLength(size, target)

@@ -1,11 +1,11 @@
 import type {Readable} from 'node:stream'
 
-import type {ContentSource} from '../../util/content-source.js'
 import type {Descriptor} from '../descriptor.js'
 
 import {IntegrityError, KlosetOciError, LocalIoError, messageOf} from '../../errors.js'
+import {type ContentSource, readableOf, takeHeld} from '../../util/content-source.js'
 import {Relay} from '../../util/relay.js'
-import {algorithmOf, Digester} from '../digest.js'
+import {algorithmOf, Digester, digestOf} from '../digest.js'
 
 /**
  * Hands on the piece that completes the size only when all is known to be right: a source that is not what it says never
@@ -45,7 +45,17 @@ class SendCheck extends Relay {
 /** The same source, whose streams fail with `IntegrityError` rather than end when the bytes are not `target`'s. */
 export function checkedSource(source: ContentSource, target: Descriptor): ContentSource {
   const isProven = source.proves === target.digest
-  return {open: () => new SendCheck(source.open(), target, {isProven}), size: target.size}
+  const open = () => {
+    const stream = source.open()
+    const held = takeHeld(stream)
+    if (!held) return new SendCheck(stream, target, {isProven})
+    if (held.length !== target.size) throw wrongSize(target, held.length)
+    const actual = isProven ? target.digest : digestOf(held, algorithmOf(target.digest))
+    if (actual !== target.digest) throw wrongDigest(target, actual)
+    return readableOf(held)
+  }
+
+  return {open, size: target.size}
 }
 
 /** One piece of a source on its way. */
@@ -120,7 +130,10 @@ async function* readable(stream: Readable): AsyncGenerator<Buffer> {
 function mismatch(digester: Digester, target: Descriptor): IntegrityError | undefined {
   if (digester.size !== target.size) return wrongSize(target, digester.size)
   const actual = digester.value()
-  if (actual === target.digest) return undefined
+  return actual === target.digest ? undefined : wrongDigest(target, actual)
+}
+
+function wrongDigest(target: Descriptor, actual: string): IntegrityError {
   return new IntegrityError(`push of ${target.digest}: the source has digest ${actual}`, {
     facts: {actual, expected: target.digest},
     suggestions: ['The source changed or is damaged: read it again, and compare it with its origin.'],

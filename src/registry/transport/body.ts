@@ -1,5 +1,7 @@
 import type {Readable} from 'node:stream'
 
+import {takeHeld} from '../../util/content-source.js'
+
 /** Error bodies, tokens and other small answers are read no further than this. */
 export const MAX_SMALL_BODY_BYTES = 64 * 1024
 
@@ -27,6 +29,8 @@ export async function discard(body: Readable): Promise<void> {
 }
 
 function collect(body: Readable, limit: number, milliseconds: number, keep: boolean): Promise<BoundedBody> {
+  const held = takeHeld(body)
+  if (held) return Promise.resolve({bytes: held.subarray(0, limit), complete: held.length <= limit})
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let size = 0

@@ -81,7 +81,8 @@ export class CountedBody extends Relay {
   }
 }
 
-function sizeError(expected: number, actual: number): IntegrityError {
+/** A source is not as long as it said. */
+export function sizeError(expected: number, actual: number): IntegrityError {
   return new IntegrityError(`the content to send is not ${expected} bytes long but ${actual}`, {
     facts: {actual, expected},
     suggestions: ['The source changed while it was read: try again when it is at rest.'],

@@ -15,18 +15,24 @@ export interface WatchdogLimits {
  * Waiting for a free connection of the pool is not timed. `stop` it when the answer has come.
  */
 export class Watchdog {
+  readonly #isLong: boolean
   readonly #limits: WatchdogLimits
   readonly #request: ClientRequest
   #stopped = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(request: ClientRequest, limits: WatchdogLimits) {
+  /** @param isLong whether there is content that takes time to send */
+  constructor(request: ClientRequest, limits: WatchdogLimits, {isLong}: {readonly isLong: boolean}) {
     this.#request = request
     this.#limits = limits
+    this.#isLong = isLong
     request.once('socket', (socket) => this.#onSocket(socket as TLSSocket))
-    request.once('finish', () => {
-      if (request.socket && !isConnecting(request.socket as TLSSocket)) this.#awaitAnswer()
-    })
+    if (isLong) {
+      request.once('finish', () => {
+        if (request.socket && !isConnecting(request.socket as TLSSocket)) this.#awaitAnswer()
+      })
+    }
+
     request.once('close', () => this.stop())
     // Without this the proxy's refusal would be taken for the registry's answer, challenges and all.
     request.once('proxyConnect', ({statusCode}: {statusCode: number}) => {
@@ -52,8 +58,8 @@ export class Watchdog {
   }
 
   #onConnected(socket: Socket): void {
-    if (this.#request.writableFinished) this.#awaitAnswer()
-    else this.#watchSending(socket)
+    if (this.#isLong && !this.#request.writableFinished) this.#watchSending(socket)
+    else this.#awaitAnswer()
   }
 
   #onSocket(socket: TLSSocket): void {

@@ -8,7 +8,7 @@ import {KlosetStore} from '../../../src/kloset/store.js'
 import {MEDIA_TYPE} from '../../../src/registry/media-types.js'
 import {memoryRepository} from '../../../src/registry/memory/repository.js'
 import {copyExitCode} from '../../../src/transfer/index.js'
-import {bufferSource} from '../../../src/util/content-source.js'
+import {bufferSource, HELD_BYTES} from '../../../src/util/content-source.js'
 import {failureOf} from '../../helpers/failure.js'
 import {testMac} from '../../helpers/macs.js'
 import {spyRepository} from '../../helpers/spy-repository.js'
@@ -146,25 +146,26 @@ describe('copy of a store with something wrong in it', () => {
     })
   }
 
-  it('checks MACs when told to, and lets nothing pass that is not what it is called', async () => {
-    const {packfiles, repository, store} = await storeWithPackfiles(3)
-    const swapped = await packfileOf('another packfile')
-    await store.put('packfile', packfiles[0]!, bufferSource(swapped.bytes), {overwrite: true})
-    const bad = Buffer.from((await packfileOf('a packfile that is damaged')).bytes)
-    bad[30]! += 1
-    await store.put('packfile', packfiles[1]!, bufferSource(bad), {overwrite: true})
-    expect((await copied(repository, memoryRepository('trusting'))).summary.damaged).to.equal(0)
+  for (const [size, padding] of Object.entries({large: 2 * HELD_BYTES, small: 0}))
+    it(`checks MACs when told to, and lets nothing ${size} pass that is not what it is called`, async () => {
+      const {packfiles, repository, store} = await storeWithPackfiles(3, {padding})
+      const swapped = await packfileOf('another packfile'.padEnd(padding + 20, '!'))
+      await store.put('packfile', packfiles[0]!, bufferSource(swapped.bytes), {overwrite: true})
+      const bad = Buffer.from((await packfileOf('a packfile that is damaged'.padEnd(padding + 40, '?'))).bytes)
+      bad[30]! += 1
+      await store.put('packfile', packfiles[1]!, bufferSource(bad), {overwrite: true})
+      expect((await copied(repository, memoryRepository('trusting'))).summary.damaged).to.equal(0)
 
-    const target = memoryRepository('target')
-    const {outcomes, summary} = await copied(repository, target, {verify: 'mac'})
-    expect(summary.damaged).to.equal(2)
-    const messages = outcomes.flatMap(({failure}) => (failure ? [failure.message] : []))
-    expect(messages.some((message) => message.includes("another's tag"))).to.equal(true)
-    expect(messages.some((message) => message.includes('MAC does not match'))).to.equal(true)
-    const objects = await objectsOf(target)
-    expect(Object.keys(objects).filter((tag) => tag.startsWith('packfiles-'))).to.have.length(1)
-    for await (const {size} of target.blobDigests()) expect([swapped.bytes.length, bad.length]).not.to.include(size)
-  })
+      const target = memoryRepository('target')
+      const {outcomes, summary} = await copied(repository, target, {verify: 'mac'})
+      expect(summary.damaged).to.equal(2)
+      const messages = outcomes.flatMap(({failure}) => (failure ? [failure.message] : []))
+      expect(messages.some((message) => message.includes("another's tag"))).to.equal(true)
+      expect(messages.some((message) => message.includes('MAC does not match'))).to.equal(true)
+      const objects = await objectsOf(target)
+      expect(Object.keys(objects).filter((tag) => tag.startsWith('packfiles-'))).to.have.length(1)
+      for await (const {size} of target.blobDigests()) expect([swapped.bytes.length, bad.length]).not.to.include(size)
+    })
 
   it('brings the config blob that every manifest names, even when the source has lost it', async () => {
     const {repository} = await storeWithPackfiles(1)

@@ -16,6 +16,10 @@ const BYTES = randomBytes(1024 * 1024)
 const BLOB = blobOf(BYTES)
 const UNSIZED: Descriptor = {...BLOB, size: -1}
 
+/** Taken at once, and not as a stream. */
+const LITTLE = randomBytes(100_000)
+const LITTLE_BLOB = blobOf(LITTLE)
+
 type Read = (repository: RemoteRepository, target: Descriptor, range?: ByteRange) => Promise<Buffer>
 
 function reading(way: (typeof READERS)[string]): Read {
@@ -48,6 +52,29 @@ for (const [way, readAll] of Object.entries(READERS))
           })
         }
       }
+
+      for (const target of [LITTLE_BLOB, {...LITTLE_BLOB, size: -1}]) {
+        for (const dropAfter of [0, 1, 65_536, LITTLE.length - 1]) {
+          it(`are asked for again when they are little and broke after ${dropAfter} bytes, size ${target.size < 0 ? 'unknown' : 'known'}`, async () => {
+            const {clock, fake, repository, stored} = await rig()
+            stored.addBlob(LITTLE)
+            fake.fail({dropAfter, path: /blobs/, times: 3})
+            expect((await read(repository, target)).equals(LITTLE)).to.equal(true)
+            // The second time it goes on where it broke, and more than half of it leaves no third.
+            const breaks = dropAfter > LITTLE.length / 2 ? 2 : 3
+            expect(fake.requests).to.have.length(breaks + 1)
+            expect(clock.sleeps).to.have.length(breaks)
+          })
+        }
+      }
+
+      it('are given up when they are little and never come whole', async () => {
+        const {fake, repository, stored} = await rig()
+        stored.addBlob(LITTLE)
+        fake.fail({dropAfter: 100, path: /blobs/, times: 99})
+        expect((await failureOf(read(repository, LITTLE_BLOB))).code).to.equal('UNREACHABLE')
+        expect(fake.requests.length).to.be.within(5, 6)
+      })
 
       it('go on also where ranges are ignored', async () => {
         const {fake, repository, stored} = await rig({ranges: 'ignored'})
@@ -94,8 +121,9 @@ for (const [way, readAll] of Object.entries(READERS))
         it(`end in an error, never in an end, when ${name}`, async () => {
           const {fake, repository, stored} = await rig()
           stored.addBlob(BYTES)
+          stored.addBlob(LITTLE)
           fake.fail({mangle, path: /blobs/, times: 99})
-          for (const target of [BLOB, UNSIZED])
+          for (const target of [BLOB, UNSIZED, LITTLE_BLOB, {...LITTLE_BLOB, size: -1}])
             expect((await failureOf(read(repository, target))).code).to.equal('INTEGRITY')
         })
       }
@@ -231,6 +259,15 @@ for (const [way, readAll] of Object.entries(READERS))
         fake.fail({dropAfter: 100_000, path: /blobs/, times: 2})
         const got = await read(repository, BLOB, {length: 500_000, offset: 1000})
         expect(got.equals(BYTES.subarray(1000, 501_000))).to.equal(true)
+        expect(fake.requests).to.have.length(3)
+      })
+
+      it('are asked for again when they are little and broke', async () => {
+        const {fake, repository, stored} = await rig()
+        stored.addBlob(BYTES)
+        fake.fail({dropAfter: 100, path: /blobs/, times: 2})
+        const got = await read(repository, BLOB, {length: 5000, offset: 1000})
+        expect(got.equals(BYTES.subarray(1000, 6000))).to.equal(true)
         expect(fake.requests).to.have.length(3)
       })
 
