@@ -25,7 +25,7 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
     minifyWhitespace: true,
     outfile: script,
     platform: 'node',
-    plugins: [withoutUnused, lazySegmenter, plainOrder, ...plugins],
+    plugins: [axiosParts, withoutUnused, lazySegmenter, plainOrder, ...plugins],
     // A script that is compiled by `bin/start.cjs` cannot import.
     supported: {'dynamic-import': false},
     target: 'node20.19',
@@ -42,7 +42,7 @@ export async function bundle({name, options: {plugins = [], ...options}}) {
 /**
  * What packages load at their start and is never used here; together it takes about half of the time that all of them
  * do. Of axios: forms (with the MIME types of the world), redirects and tunnels (ours are in src/registry/transport),
- * HTTP/2, fetch. Of oclif: its look for commands in folders, as ours are listed, and whether Node is new enough for
+ * HTTP/2. Of oclif: its look for commands in folders, as ours are listed, and whether Node is new enough for
  * oclif, which it is where it is new enough for us.
  */
 const UNUSED = {
@@ -51,7 +51,6 @@ const UNUSED = {
     tinyglobby: 'exports.glob = async () => []',
   },
   axios: {
-    './fetch.js': 'exports.getFetch = () => undefined',
     'follow-redirects': 'module.exports = {}',
     'form-data': 'module.exports = class FormData {}',
     http2: 'module.exports = {}',
@@ -71,6 +70,20 @@ const withoutUnused = {
         : undefined
     })
     onLoad({filter: /.*/, namespace: 'unused'}, ({pluginData}) => ({contents: pluginData}))
+  },
+}
+
+/** Of axios itself no more than what is imported: all that stands before its part that sends takes as long to load. */
+const AXIOS_PARTS = `
+import http from 'axios/lib/adapters/http.js'
+export {default as AxiosHeaders} from 'axios/unsafe/core/AxiosHeaders.js'
+export const getAdapter = () => http
+`
+const axiosParts = {
+  name: 'axios-parts',
+  setup({onLoad, onResolve}) {
+    onResolve({filter: /^axios$/}, ({path}) => ({namespace: 'parts', path}))
+    onLoad({filter: /.*/, namespace: 'parts'}, () => ({contents: AXIOS_PARTS, resolveDir: ROOT}))
   },
 }
 

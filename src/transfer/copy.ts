@@ -186,17 +186,17 @@ export class StoreCopy implements AsyncIterable<CopyOutcome> {
     if (from.location === to?.location) throw new InvalidArgumentError(`${from.location}: cannot be copied onto itself`)
     const {dryRun = false, overwrite = false, quick = false, resources = DEFAULT_RESOURCES} = this.#options
     const onTag = (done: number) => this.#options.onProgress?.({bytes: 0, done, phase: 'listing', total: undefined})
+    // States that are listed before the packfiles are: whatever they need was there by then.
+    const earlier = this.#begin(listStore(from, {onTag, signal}))
+    const later = this.#begin(earlier.then(async () => listStore(from, {onTag, signal})))
     const reading = {
-      early: this.#begin(listStore(from, {onTag, signal})),
       listing: this.#begin(to ? listStore(to, {signal}) : emptyListing()),
       source: this.#begin(readSourceConfiguration(from, {signal})),
     }
     const checking = this.#begin(to ? checkTarget(to, reading, {signal}) : ('absent' as const))
     const source = await reading.source
     const checks = await this.#checks(source)
-    // States that are listed before the packfiles are: whatever they need was there by then.
-    const [early, there] = await Promise.all([reading.early, reading.listing])
-    const latest = await listStore(from, {onTag, signal})
+    const [early, latest, there] = await Promise.all([earlier, later, reading.listing])
     const isThere = (await checking) !== 'absent'
     this.#tally.begin({dryRun, latest, resources, source, there})
     const copier = dryRun ? undefined : this.#copier({checks, ready: async (): Promise<void> => configured, signal})
