@@ -81,7 +81,7 @@ async function forEachTag(
 }
 
 /** Tools that are on PATH, with the form that each has for a whole repository. */
-function contenders(source: string, target: string): Contender[] {
+function contenders(source: string, target: string, program: string): Contender[] {
   const hosts = [source.split('/')[0]!, target].flatMap((host) => ['--host', `reg=${host},tls=disabled`])
   const plain = ['--src', 'docker', '--dest', 'docker', '--src-tls-verify=false', '--dest-tls-verify=false']
   const jobs = String(PARALLEL)
@@ -102,6 +102,18 @@ function contenders(source: string, target: string): Contender[] {
       )
     },
   })
+  /** Into a registry of its own each time: one that knows a registry mounts there what it has ever put into it. */
+  const afresh = (name: string, copy: (to: string, signal: AbortSignal | undefined) => Promise<unknown>): Contender => {
+    let host = ''
+    return {
+      name,
+      async prepare() {
+        ;({host} = await launchRegistry('registry3', program))
+      },
+      run: async (signal) => copy(fresh(host), signal),
+    }
+  }
+
   const all: Readonly<Record<string, readonly Contender[]>> = {
     crane: [
       whole(`crane copy --all-tags --jobs ${jobs}`, 'crane', (to) => [
@@ -128,7 +140,9 @@ function contenders(source: string, target: string): Contender[] {
       whole('regctl repo copy', 'regctl', (to) => [...hosts, 'repo', 'copy', source, to]),
       tagByTag('regctl image copy', 'regctl', (from, to) => [...hosts, 'image', 'copy', from, to]),
     ],
-    skopeo: [whole('skopeo sync', 'skopeo', (to) => ['sync', '--all', ...plain, source, to])],
+    skopeo: [
+      afresh('skopeo sync', async (to, signal) => execute('skopeo', ['sync', '--all', ...plain, source, to], {signal})),
+    ],
   }
   return [
     whole('kloset-oci copy', process.execPath, (to) => [
@@ -154,7 +168,9 @@ async function main(): Promise<void> {
     if (count === 0) continue
     const source = `${from.host}/${resource}s`
     const total = await fill(source, count, {bytes, resource})
-    const timings = await sideBySide(await warmUp(contenders(source, to.host), LIMIT_MS), ROUNDS, {isWarm: true})
+    const timings = await sideBySide(await warmUp(contenders(source, to.host, program), LIMIT_MS), ROUNDS, {
+      isWarm: true,
+    })
     console.log(`\n${table(what, timings, total)}`)
   }
 }

@@ -6,6 +6,8 @@ import {markdownTable, median} from './report.js'
 /** One contender: what it is called and how one run of it goes. */
 export interface Contender {
   readonly name: string
+  /** What has to be there for a run, and is not measured. */
+  prepare?(): Promise<void>
   /** @param signal ends it where it takes too long */
   run(signal?: AbortSignal): Promise<unknown>
 }
@@ -23,6 +25,7 @@ export interface Timing {
 export async function warmUp(contenders: readonly Contender[], limitMs: number): Promise<Contender[]> {
   const able: Contender[] = []
   for (const contender of contenders) {
+    await contender.prepare?.()
     const limit = AbortSignal.timeout(limitMs)
     try {
       await contender.run(limit)
@@ -51,9 +54,11 @@ export async function sideBySide(
 ): Promise<Timing[]> {
   const seconds = new Map<string, number[]>(contenders.map(({name}) => [name, []]))
   for (let round = isWarm ? 1 : 0; round <= rounds; round++) {
-    for (const {name, run} of contenders) {
+    for (const contender of contenders) {
+      const {name} = contender
+      await contender.prepare?.()
       const start = performance.now()
-      await run()
+      await contender.run()
       if (round > 0) seconds.get(name)?.push((performance.now() - start) / 1000)
     }
   }
