@@ -26,7 +26,7 @@ function collectStream(stream: Readable, options: CollectOptions): Promise<Buffe
     let size = 0
     finished(stream, {writable: false}, (error) => {
       if (error) reject(stream.errored ?? error)
-      else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size))
+      else resolve(Buffer.concat(chunks, size))
     })
     stream.on('data', (chunk: Buffer) => {
       size += chunk.length

@@ -16,6 +16,9 @@ import {Watchdog, type WatchdogLimits} from './watchdog.js'
 
 const COMMON_HEADERS = {accept: '*/*', 'accept-encoding': 'identity'} as const
 
+/** So much content the system takes from us at once: whether more of it goes out is watched. */
+const ONE_WRITE_BYTES = 64 * 1024
+
 /** Codes of a connection that was closed under our feet. */
 const LOST = new Set(['ECONNRESET', 'EPIPE'])
 
@@ -54,7 +57,7 @@ export class Exchange {
       onResponse({destroyed: true, headers: {}, statusCode, statusMessage} as IncomingMessage)
     })
     this.#clientRequest = clientRequest
-    this.#watchdog = new Watchdog(clientRequest, timeouts, {isLong: this.#stream !== undefined})
+    this.#watchdog = new Watchdog(clientRequest, timeouts, {isLong: (request.body?.size ?? 0) > ONE_WRITE_BYTES})
     if (request.signal?.aborted) this.#onAbort()
     if (this.#stream) clientRequest.once('close', () => this.#stream?.destroy())
     return this.#handleOf(clientRequest)
