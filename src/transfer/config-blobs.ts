@@ -5,8 +5,7 @@ import {CONFIG_DESCRIPTOR, type ObjectManifest} from '../kloset/object-manifest.
 import {ObjectWriter} from '../kloset/object-writer.js'
 import {type Digest} from '../registry/digest.js'
 import {MEDIA_TYPE} from '../registry/media-types.js'
-import {collect} from '../util/collect.js'
-import {bufferSource} from '../util/content-source.js'
+import {fetchHeld} from './fetched-source.js'
 
 /** A config blob says nothing that a store needs; one beyond this is not copied, the manifest is written anew. */
 const MAX_CONFIG_BLOB_BYTES = 1024 * 1024
@@ -53,9 +52,7 @@ export class ConfigBlobCopier {
       const {size} = await this.#from.blobs.resolve(digest, {signal})
       if (size > MAX_CONFIG_BLOB_BYTES) return false
       const target = {digest, mediaType: MEDIA_TYPE.imageConfig, size}
-      const stream = await this.#from.blobs.fetch(target, {signal})
-      const bytes = await collect(stream, {limit: MAX_CONFIG_BLOB_BYTES, what: `config blob ${digest}`})
-      await this.#to.blobs.push(target, bufferSource(bytes), {signal})
+      await this.#to.blobs.push(target, await fetchHeld(this.#from, target, {signal}), {signal})
       return true
     } catch (error) {
       if (isNotFound(error)) return false

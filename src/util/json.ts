@@ -27,10 +27,10 @@ const [QUOTE, BACKSLASH] = [0x22, 0x5c]
 const [OPENING_LIST, OPENING_OBJECT] = [0x5b, 0x7b]
 /** What `[`, `]`, `{` and `}` do to the depth. */
 const DEPTHS: ReadonlyMap<number | undefined, number> = new Map([
-  [0x5b, 1],
   [0x5d, -1],
-  [0x7b, 1],
   [0x7d, -1],
+  [OPENING_LIST, 1],
+  [OPENING_OBJECT, 1],
 ])
 
 /** Whether lists and objects of a JSON text lie in one another deeper than `limit`: what walks over such a value falls. */

@@ -26,10 +26,6 @@ const DEFAULT_TIMEOUTS = {connect: 30_000, idle: 60_000, response: 300_000} as c
 const send: AxiosAdapter = getAdapter('http')
 
 const FIXED = {
-  decompress: false,
-  // -1 is axios' "no limit": any other value, Infinity too, sends every body through one more stream.
-  maxBodyLength: -1,
-  maxContentLength: -1,
   maxRedirects: 0,
   proxy: false,
   responseType: 'stream',
@@ -107,7 +103,7 @@ export class AxiosClient implements HttpClient {
   }
 }
 
-/** axios would turn user info into an Authorization header. */
+/** No login is for axios to hold: what it holds is in its errors too. */
 function withoutUserInfo(url: URL): string {
   if (!url.username && !url.password) return url.href
   const copy = new URL(url)
